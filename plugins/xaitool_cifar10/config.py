@@ -1,0 +1,40 @@
+"""Options of the CIFAR-10 data set."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from xaitool import config
+from xaitool.data.pipeline import Pipeline
+
+Positive = Annotated[float, Field(gt=0)]
+
+
+class Limit(config.Config):
+    """How many images to take of each split."""
+
+    train: int | None = Field(None, ge=10, le=50_000, description="Training images; left out: all 50,000.")
+    test: int | None = Field(None, ge=10, le=10_000, description="Test images; left out: all 10,000.")
+
+
+class Config(config.Config):
+    """CIFAR-10 (Krizhevsky 2009)."""
+
+    root: str = Field(
+        "~/.cache/xaitool",
+        min_length=1,
+        description="A folder with cifar-10-python.tar.gz or cifar-10-batches-py (downloaded there if it has neither), "
+        "or with train/<class>/*.png and test/<class>/*.png.",
+    )
+    download: bool = Field(True, description="Fetch the official archive where root does not have the data.")
+    limit: Limit = Field(Limit(), description="Take a class-balanced subset.")
+    augment: Pipeline = Field([], description="Albumentations transforms of the training images.")
+    test_transform: Pipeline = Field([], description="Albumentations transforms of the test images.")
+    mean: tuple[float, float, float] = Field(
+        (0.4914, 0.4822, 0.4465), description="Mean of each channel, for pixel values in [0, 1]."
+    )
+    std: tuple[Positive, Positive, Positive] = Field(
+        (0.2470, 0.2435, 0.2616), description="Standard deviation of each channel."
+    )

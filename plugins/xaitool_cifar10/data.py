@@ -1,0 +1,76 @@
+"""CIFAR-10 as a :class:`~xaitool.contracts.DataBundle`."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from xaitool.contracts import DataBundle
+from xaitool.data.arrays import ImageArray, class_balanced
+from xaitool.data.pipeline import Step
+from xaitool.errors import XaitoolError
+from xaitool_cifar10.config import Config
+from xaitool_cifar10.sources import CLASSES, decoded
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The chosen images of a split. images: the array's file; chosen: row numbers (None: all); labels, ids: theirs."""
+
+    images: Path
+    labels: NDArray[np.int64]
+    ids: list[str]
+    chosen: NDArray[np.int64] | None
+
+
+def build(config: Config, *, seed: int) -> DataBundle:
+    """All of CIFAR-10, or the class-balanced subset that `limit` asks for. Raises DataUnavailableError."""
+    folder = decoded(Path(config.root).expanduser(), download=config.download)
+    train = _split(folder, "train", config.limit.train, seed)
+    test = _split(folder, "test", config.limit.test, seed)
+
+    def images(rows: Rows, steps: list[Step]) -> ImageArray:
+        try:
+            return ImageArray(rows.images, rows.labels, config.mean, config.std, steps, rows=rows.chosen)
+        except ValueError as error:
+            raise XaitoolError(f"dataset cifar10: {error}") from error
+
+    return DataBundle(
+        train=images(train, config.augment),
+        test=images(test, config.test_transform),
+        classes=CLASSES,
+        mean=config.mean,
+        std=config.std,
+        train_ids=train.ids,
+        test_ids=test.ids,
+        fingerprint=_fingerprint(folder, train, test),
+        sample=images(train, []),
+    )
+
+
+def _split(folder: Path, name: str, limit: int | None, seed: int) -> Rows:
+    images = folder / f"{name}_images.npy"
+    labels = np.load(folder / f"{name}_labels.npy")
+    ids = json.loads((folder / f"{name}_ids.json").read_text())
+    if limit is None:
+        return Rows(images, labels, ids, None)
+    if limit > len(labels):
+        raise XaitoolError(f"dataset cifar10: limit.{name} asks for {limit} images, but there are {len(labels)}")
+    chosen = class_balanced(labels, limit, seed)
+    return Rows(images, labels[chosen], [ids[row] for row in chosen], chosen)
+
+
+def _fingerprint(folder: Path, *splits: Rows) -> str:
+    """The digest of the decoded images and labels, and of the rows taken from them."""
+    digest = hashlib.sha256((folder / "sha256").read_bytes())
+    for rows in splits:
+        digest.update(b"all" if rows.chosen is None else rows.chosen.tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,113 @@
+"""Building timm's networks."""
+
+from __future__ import annotations
+
+from typing import Any, cast
+
+import timm
+import torch
+from timm.models.resnet import BasicBlock, ResNet
+from torch import Tensor, nn
+
+from xaitool.borrow import borrowed
+from xaitool.contracts import ModelBundle
+from xaitool.errors import DataUnavailableError, XaitoolError
+from xaitool.suggest import did_you_mean
+from xaitool_timm.config import ResNet18Config, Stem, TimmConfig
+
+
+def build_resnet18(config: ResNet18Config, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
+    """A ResNet-18 for `num_classes` classes."""
+    module = _create("resnet18", num_classes, input_size[0], config.pretrained, config.drop_rate)
+    return _bundle(_with_stem(module, config.stem), input_size)
+
+
+def build_timm(config: TimmConfig, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
+    """Any timm model, or a ResNet with the stages that the recipe gives."""
+    if config.layers and config.widths:
+        module = _own_resnet(config.layers, config.widths, config.stem or "imagenet", num_classes, input_size[0])
+    else:
+        module = _create(config.name, num_classes, input_size[0], config.pretrained, config.drop_rate)
+        module = _with_stem(module, config.stem) if config.stem else module
+    return _bundle(module, input_size)
+
+
+def _create(name: str, num_classes: int, channels: int, pretrained: bool, drop_rate: float) -> nn.Module:
+    if not timm.is_model(name.partition(".")[0]) and not name.startswith(("hf-hub:", "hf_hub:")):
+        raise XaitoolError(f"timm has no model '{name}'{did_you_mean(name, timm.list_models())}")
+    try:
+        return timm.create_model(
+            name, pretrained=pretrained, num_classes=num_classes, in_chans=channels, drop_rate=drop_rate
+        )
+    except (OSError, RuntimeError) as error:
+        if not pretrained:
+            raise
+        raise DataUnavailableError(
+            f"the pretrained weights of '{name}' could not be fetched ({error}); set pretrained: false to start from "
+            "random weights, or run once where there is a network so that they are in the hub's cache"
+        ) from error
+
+
+def _own_resnet(
+    layers: tuple[int, ...], widths: tuple[int, ...], stem: Stem, num_classes: int, channels: int
+) -> nn.Module:
+    # timm's plain stem is 64 channels wide whatever the stages are; the deep one can have any width and is replaced.
+    # Any: timm annotates the block as an instance and the first convolution as what the deep stem has there.
+    module: Any = ResNet(
+        cast("Any", BasicBlock),
+        layers,
+        num_classes=num_classes,
+        in_chans=channels,
+        channels=widths,
+        stem_type="deep",
+        stem_width=widths[0] // 2,
+    )
+    module.conv1 = _convolution(channels, widths[0], 7, stride=2)
+    return _with_stem(module, stem)
+
+
+def _with_stem(module: nn.Module, stem: Stem) -> nn.Module:
+    """Put the stem for small images in the place of a ResNet's own."""
+    if stem == "imagenet":
+        return module
+    first: Any = getattr(module, "conv1", None)
+    if not isinstance(module, ResNet) or not isinstance(first, nn.Conv2d):
+        raise XaitoolError("stem: cifar is for ResNets with a plain first convolution; leave it out for this model")
+    small: Any = module
+    small.conv1 = _convolution(first.in_channels, first.out_channels, 3, stride=1)
+    small.maxpool = nn.Identity()
+    return module
+
+
+def _convolution(channels: int, width: int, kernel: int, stride: int) -> nn.Conv2d:
+    """A first convolution with timm's initial weights."""
+    convolution = nn.Conv2d(channels, width, kernel, stride=stride, padding=kernel // 2, bias=False)
+    nn.init.kaiming_normal_(convolution.weight, mode="fan_out", nonlinearity="relu")
+    return convolution
+
+
+def _bundle(module: nn.Module, input_size: tuple[int, int, int]) -> ModelBundle:
+    stages = [str(stage["module"]) for stage in getattr(module, "feature_info", [])]
+    return ModelBundle(module, input_size, _spatial(module, stages, input_size))
+
+
+def _spatial(module: nn.Module, names: list[str], input_size: tuple[int, int, int]) -> tuple[str, ...]:
+    """Those of the named layers whose output, for this input size, is N×C×h×w and larger than 1×1."""
+    sizes: dict[str, torch.Size] = {}
+
+    def note(name: str) -> Any:
+        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
+            if isinstance(output, Tensor):
+                sizes[name] = output.shape
+
+        return hook
+
+    parts = dict(module.named_modules())
+    handles = [parts[name].register_forward_hook(note(name)) for name in names if name in parts]
+    try:
+        with borrowed(module), torch.no_grad():
+            module.eval()(torch.zeros(1, *input_size))
+    finally:
+        for handle in handles:
+            handle.remove()
+    return tuple(name for name in names if len(sizes.get(name, ())) == 4 and sizes[name][2:].numel() > 1)

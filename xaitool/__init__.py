@@ -1,0 +1,104 @@
+"""xaitool trains an image classifier from one recipe, explains its decisions, and says whether they can be trusted.
+
+    import xaitool
+
+    recipe = xaitool.Recipe.load("quickstart")
+    run = xaitool.run(recipe, set={"train.epochs": 1})
+    run.accuracy, run.maps("gradcam", "predicted"), run.report
+
+Names are imported when they are first used: ``import xaitool`` itself imports no torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from xaitool.build import build
+    from xaitool.component import Component
+    from xaitool.config import Config
+    from xaitool.contracts import DataBundle, ModelBundle, Probe, Scores, Subject, Tuned
+    from xaitool.engine.evaluate import Evaluation, evaluate
+    from xaitool.engine.explain import explain
+    from xaitool.engine.fit import Fitted, fit
+    from xaitool.engine.progress import Display
+    from xaitool.engine.run import run
+    from xaitool.engine.runtime import Runtime, open_runtime
+    from xaitool.engine.tune import tune
+    from xaitool.errors import XaitoolError
+    from xaitool.hookspecs import hookimpl
+    from xaitool.recipe.resolve import Recipe
+    from xaitool.recipe.schema import RuntimeSettings, TrainSettings
+    from xaitool.results import Run
+
+_HOMES = {
+    "Component": "xaitool.component",
+    "Config": "xaitool.config",
+    "DataBundle": "xaitool.contracts",
+    "Display": "xaitool.engine.progress",
+    "Evaluation": "xaitool.engine.evaluate",
+    "Fitted": "xaitool.engine.fit",
+    "ModelBundle": "xaitool.contracts",
+    "Probe": "xaitool.contracts",
+    "Recipe": "xaitool.recipe.resolve",
+    "Run": "xaitool.results",
+    "Runtime": "xaitool.engine.runtime",
+    "RuntimeSettings": "xaitool.recipe.schema",
+    "Scores": "xaitool.contracts",
+    "Subject": "xaitool.contracts",
+    "TrainSettings": "xaitool.recipe.schema",
+    "Tuned": "xaitool.contracts",
+    "XaitoolError": "xaitool.errors",
+    "build": "xaitool.build",
+    "evaluate": "xaitool.engine.evaluate",
+    "explain": "xaitool.engine.explain",
+    "fit": "xaitool.engine.fit",
+    "hookimpl": "xaitool.hookspecs",
+    "open_runtime": "xaitool.engine.runtime",
+    "run": "xaitool.engine.run",
+    "tune": "xaitool.engine.tune",
+}
+
+__all__ = [
+    "Component",
+    "Config",
+    "DataBundle",
+    "Display",
+    "Evaluation",
+    "Fitted",
+    "ModelBundle",
+    "Probe",
+    "Recipe",
+    "Run",
+    "Runtime",
+    "RuntimeSettings",
+    "Scores",
+    "Subject",
+    "TrainSettings",
+    "Tuned",
+    "XaitoolError",
+    "build",
+    "evaluate",
+    "explain",
+    "fit",
+    "hookimpl",
+    "open_runtime",
+    "run",
+    "tune",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        return version("xaitool")
+    if name not in _HOMES:
+        raise AttributeError(f"module 'xaitool' has no attribute '{name}'")
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value  # found without this function next time
+    return value
+
+
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]

@@ -1,0 +1,61 @@
+"""The command line. Importing it imports neither torch nor any command's own module."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import click
+
+from xaitool.errors import XaitoolError
+
+# Command -> where it lives and its line in the overview, so that the overview imports none of them.
+_COMMANDS = {
+    "run": ("xaitool.cli.run:run", "Train, evaluate and explain as a recipe says."),
+    "recipe": ("xaitool.cli.recipe:recipe", "Check, show and describe recipes."),
+}
+
+
+class _Lazy(click.Group):
+    """A group that imports a command when it is called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(_COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in _COMMANDS:
+            return None
+        module, _, name = _COMMANDS[cmd_name][0].partition(":")
+        return getattr(import_module(module), name)  # type: ignore[no-any-return]
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        with formatter.section("Commands"):
+            formatter.write_dl([(name, help_line) for name, (_, help_line) in _COMMANDS.items()])
+
+
+@click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(package_name="xaitool", message="xaitool %(version)s")
+def cli() -> None:
+    r"""Train an image classifier from one recipe, explain its mistakes, and see what the explanations are worth.
+
+    \b
+    Start here, no data and no network needed:
+        xaitool run quickstart
+    """
+
+
+def main(arguments: list[str] | None = None) -> Any:
+    """The program ``xaitool``: errors meant for the user are printed without a traceback, exit status 2."""
+    try:
+        cli.main(arguments, prog_name="xaitool", standalone_mode=False)
+    except click.exceptions.Abort:
+        sys.exit(130)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except XaitoolError as error:
+        click.echo(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", err=True)
+        sys.exit(error.exit_status)
+    except KeyboardInterrupt:
+        sys.exit(130)

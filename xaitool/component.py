@@ -1,0 +1,57 @@
+"""A component: the record by which a plugin offers a data set, model, scheduler, explainer or metric."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Literal, get_args
+
+Kind = Literal["dataset", "model", "scheduler", "explainer", "metric"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_+.-]*")
+_REFERENCE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_]\w*")
+
+
+@dataclass(frozen=True)
+class Component:
+    """What a plugin's hook returns, once for each thing it offers.
+
+    name: what a recipe says after ``use:``; letters, digits and ``_ + . -``.
+    config: ``"package.module:Class"``, a :class:`xaitool.Config` with the component's options.
+    factory: ``"package.module:function"``, called with the checked config and, by keyword, what its kind is given
+        (see :mod:`xaitool.contracts`).
+    summary: one line for lists.
+
+    Both references are strings so that neither is imported before a recipe uses the component: listing plugins stays
+    fast, and checking a recipe imports only what checks the options.
+
+    Raises ValueError for a malformed name or reference.
+    """
+
+    name: str
+    config: str
+    factory: str
+    summary: str = ""
+
+    def __post_init__(self) -> None:
+        if not _NAME.fullmatch(self.name):
+            raise ValueError(f"component name {self.name!r} is not made of letters, digits and _ + . -")
+        for field in ("config", "factory"):
+            if not _REFERENCE.fullmatch(getattr(self, field)):
+                raise ValueError(f"{field} of component {self.name!r} must be 'package.module:attribute'")
+
+    def load_config(self) -> type[Any]:
+        """Import and return the config class."""
+        return load(self.config)  # type: ignore[no-any-return]
+
+    def load_factory(self) -> Any:
+        """Import and return the factory."""
+        return load(self.factory)
+
+
+def load(reference: str) -> Any:
+    """Import ``"package.module:attribute"``."""
+    module, _, attribute = reference.partition(":")
+    return getattr(import_module(module), attribute)

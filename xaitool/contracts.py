@@ -1,0 +1,201 @@
+"""What the factories of plugins return, kind by kind.
+
+Shapes are written N (images), C (channels), H × W (height, width). The engine checks what it is given once, where it
+comes in (:mod:`xaitool.engine.seams`), and trusts it afterwards.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
+
+if TYPE_CHECKING:
+    from torch import Tensor, nn
+    from torch.optim import Optimizer
+    from torch.optim.lr_scheduler import LRScheduler
+
+
+class Images(Protocol):
+    """A map-style data set of labelled images.
+
+    Item i is ``(image, label)``: a float32 C×H×W tensor, normalised with the bundle's mean and std, and an int in
+    ``range(len(classes))``. Whatever an item draws at random it draws from torch's, numpy's or Python's global
+    generator: the engine seeds all three for every batch, so that batches do not depend on the number of workers.
+    Where there is a method ``__getitems__(indices)``, whole batches are fetched through it.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> tuple[Tensor, int]: ...
+
+
+class Masks(Protocol):
+    """The true evidence for each image of a split: item i is a bool H×W tensor, True where the object is."""
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> Tensor: ...
+
+
+@dataclass(frozen=True)
+class DataBundle:
+    """A data set, ready to train and test on.
+
+    train, test: see :class:`Images`. `train` is augmented, `test` gives the same tensor bit for bit every time.
+    classes: one name a class, in the order of the labels.
+    mean, std: per channel, in units of [0, 1] pixel values; ``image * std + mean`` is the picture a person sees.
+    train_ids, test_ids: a stable, unique name per sample, the same on every machine.
+    fingerprint: a digest of the data themselves, equal where and only where they are.
+    test_masks: the true evidence masks of the test images, where they are known.
+    sample: undistorted training images (no augmentation), for pictures of the data.
+    """
+
+    train: Images
+    test: Images
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    train_ids: Sequence[str]
+    test_ids: Sequence[str]
+    fingerprint: str
+    test_masks: Masks | None = None
+    sample: Images | None = None
+
+    def display(self, images: Tensor) -> Tensor:
+        """Undo the normalisation: N×C×H×W (or C×H×W) in, the same in [0, 1] out."""
+        return display(images, self.mean, self.std)
+
+
+def display(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
+    """Normalised images (…×C×H×W) back to pixel values in [0, 1]."""
+    shape = (-1, 1, 1)
+    scale, shift = images.new_tensor(std).view(shape), images.new_tensor(mean).view(shape)
+    return (images * scale + shift).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class ModelBundle:
+    """A network and what the engine has to know about it.
+
+    module: N×C×H×W float32 in, N×classes logits out.
+    input_size: (C, H, W) it was built for.
+    cam_layers: names (as in ``module.named_modules()``) of the layers a CAM method can look at, from input to output,
+        each with an N×C×h×w output larger than 1×1; the last is the one it looks at unless told otherwise.
+    """
+
+    module: nn.Module
+    input_size: tuple[int, int, int]
+    cam_layers: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Tuned:
+    """What a scheduler found out before training.
+
+    max_lr: the learning rate at the schedule's peak, > 0.
+    lrs, losses: the curve it was read from (empty where nothing was searched): training loss (smoothed), one a step.
+    note: one sentence on how the rate was chosen.
+    """
+
+    max_lr: float
+    lrs: Sequence[float] = ()
+    losses: Sequence[float] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a scheduler may try things on: clones, never the real model, optimizer or data order.
+
+    module, optimizer: a copy of the model on its device, and a fresh optimizer over it.
+    loss: (logits N×classes, labels N) -> scalar.
+    batches: an endless iterator over (images, labels) of the training set, on the device.
+    autocast: the precision that training will use, as a context-manager factory.
+    step: call it once a step with the number of images, to move the progress bar.
+    epochs, batch_size: of the training to come.
+    """
+
+    module: nn.Module
+    optimizer: Optimizer
+    loss: Callable[[Tensor, Tensor], Tensor]
+    batches: Iterator[tuple[Tensor, Tensor]]
+    autocast: Callable[[], AbstractContextManager[Any]]
+    step: Callable[[int], None]
+    epochs: int
+    batch_size: int
+
+
+@runtime_checkable
+class Scheduler(Protocol):
+    """A learning-rate schedule that may look at the problem first.
+
+    tune_steps: how many training steps `tune` takes at most (0: none, it only reads its options).
+    """
+
+    tune_steps: int
+
+    def tune(self, probe: Probe) -> Tuned:
+        """Find the peak learning rate. Raises TuningError, with the curve, where there is no good answer."""
+
+    def build(self, optimizer: Optimizer, total_steps: int, tuned: Tuned) -> LRScheduler:
+        """A scheduler to be stepped after each of exactly `total_steps` optimizer steps; its rate is always > 0."""
+
+
+@dataclass(frozen=True)
+class Subject:
+    """The model an explainer explains, borrowed.
+
+    module: in whatever mode its owner has it; N×C×H×W float32 in, N×classes logits out.
+    cam_layers: see :class:`ModelBundle`.
+    mean, std: of the normalisation, so that a baseline can be set in pixel space.
+    """
+
+    module: nn.Module
+    cam_layers: tuple[str, ...] = ()
+    mean: tuple[float, ...] = ()
+    std: tuple[float, ...] = ()
+
+
+@runtime_checkable
+class Explainer(Protocol):
+    """Says which pixels speak for a class."""
+
+    def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+        """Saliency maps: N×C×H×W float32 images and N int64 classes in, N×H×W float32 out, on the images' device.
+
+        Larger means more evidence for the target. The module is explained in eval mode and comes back as it was: hooks,
+        train/eval flag of every module, requires_grad, .grad and the random state, also after an error. Works on a
+        frozen module and inside ``torch.no_grad()``. Raises ExplainError for a wrong number of targets or a class
+        out of range.
+        """
+
+
+@dataclass(frozen=True)
+class Scores:
+    """One number an image, NaN where it has none, and why it has none.
+
+    values: N floats. status: N words, ``"ok"`` or the reason a value is missing (``"constant map"``, …).
+    """
+
+    values: Sequence[float]
+    status: Sequence[str] = field(default_factory=tuple)
+
+
+@runtime_checkable
+class Metric(Protocol):
+    """Measures maps: one score an image.
+
+    direction: whether a higher or a lower score is better, or neither. range: the least and the greatest score.
+    needs: what it cannot do without, e.g. ``{"mask"}``, ``{"explainer"}``.
+    """
+
+    direction: Literal["higher", "lower", "none"]
+    range: tuple[float, float]
+    needs: frozenset[str]
+
+    def score(
+        self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Mapping[str, Any], /
+    ) -> Scores:
+        """Score maps (N×H×W) of images (N×C×H×W) for targets (N); `given` holds what the metric said it needs."""

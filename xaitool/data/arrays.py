@@ -1,0 +1,111 @@
+"""Labelled images in one uint8 array, in memory or mapped from disk, fetched a batch at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from xaitool.data.pipeline import Step, compose, rehearse
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+
+class ImageArray:
+    """A map-style data set (:class:`xaitool.contracts.Images`) over an N×H×W×3 uint8 array.
+
+    images: the array, or the path of a ``.npy`` file that holds it (mapped, not read; then only the path travels to
+        worker processes). rows: which of the array's images, in which order; left out: all.
+    labels: an int for each of these. mean, std: per channel, for pixel values in [0, 1].
+    steps: a checked Albumentations pipeline (:data:`xaitool.data.pipeline.Pipeline`), applied to the uint8 image before
+        normalisation. It is seeded once a batch from torch's global generator, so equal seeds give equal batches.
+    """
+
+    def __init__(
+        self,
+        images: NDArray[np.uint8] | Path,
+        labels: NDArray[np.int64],
+        mean: Sequence[float],
+        std: Sequence[float],
+        steps: Sequence[Step] = (),
+        rows: NDArray[np.int64] | None = None,
+    ) -> None:
+        self._path = images if isinstance(images, Path) else None
+        self._images = np.load(images, mmap_mode="r") if isinstance(images, Path) else images
+        self._rows = np.arange(len(self._images)) if rows is None else rows
+        self.labels = labels
+        self._pipeline = compose(steps) if steps else None
+        # One multiply and one add a value: (x / 255 - mean) / std.
+        self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
+        self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
+        if self._pipeline is not None:
+            rehearse(self._pipeline, *self._images.shape[1:3])
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.__getitems__([index])[0]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
+        """A whole batch: one seeding, one normalisation."""
+        pixels = [self._images[self._rows[i]] for i in indices]
+        if self._pipeline is not None:
+            self._pipeline.set_random_seed(int(torch.randint(2**31, ())))
+            pixels = [self._pipeline(image=image)["image"] for image in pixels]
+        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
+        normalised = batch.float().mul_(self._scale).add_(self._shift)
+        return [(image, int(self.labels[i])) for image, i in zip(normalised, indices, strict=True)]
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = self.__dict__.copy()
+        if self._path is not None:  # a mapped array would be pickled as a copy of the whole file
+            del state["_images"]
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state)
+        if self._path is not None:
+            self._images = np.load(self._path, mmap_mode="r")
+
+
+class MaskArray:
+    """The masks of an :class:`ImageArray` (:class:`xaitool.contracts.Masks`): N×H×W bool, through the same pipeline."""
+
+    def __init__(self, masks: NDArray[np.bool_], steps: Sequence[Step] = ()) -> None:
+        self._masks = masks
+        self._pipeline = compose(steps) if steps else None
+
+    def __len__(self) -> int:
+        return len(self._masks)
+
+    def __getitem__(self, index: int) -> Tensor:
+        mask = self._masks[index]
+        if self._pipeline is not None:
+            blank: NDArray[np.uint8] = np.zeros((*mask.shape, 3), np.uint8)
+            mask = self._pipeline(image=blank, mask=mask.astype(np.uint8))["mask"] > 0
+        return torch.from_numpy(np.array(mask))
+
+
+def class_balanced(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:
+    """Indices, sorted, of `count` samples drawn with `seed`, of each class as nearly the same number as there can be.
+
+    A class that runs out gives all it has, and the others make up for it. Raises ValueError where there are too few.
+    """
+    if count > len(labels):
+        raise ValueError(f"asks for {count} images of {len(labels)}")
+    generator = np.random.default_rng(seed)
+    order = generator.permutation(len(labels))
+    # The rank of each sample among those of its class, in the drawn order: taking the lowest ranks deals the classes
+    # out in turn.
+    ranks = np.empty(len(labels), np.int64)
+    for label in np.unique(labels):
+        members = order[labels[order] == label]
+        ranks[members] = np.arange(len(members))
+    dealt = order[np.argsort(ranks[order], kind="stable")]
+    return np.sort(dealt[:count])

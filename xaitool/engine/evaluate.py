@@ -1,0 +1,128 @@
+"""Evaluate: a model's logits on labelled images, and everything that is counted from them."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from xaitool.borrow import borrowed
+from xaitool.engine.progress import Display, Silent
+from xaitool.engine.runtime import Runtime, using
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """logits: N×classes float32; labels: N int64; both on the CPU, in the order of the data."""
+
+    logits: Tensor
+    labels: Tensor
+
+    @cached_property
+    def probabilities(self) -> Tensor:
+        """N×classes."""
+        return self.logits.softmax(1)
+
+    @cached_property
+    def predicted(self) -> Tensor:
+        """The class with the largest logit: N int64."""
+        return self.logits.argmax(1)
+
+    @cached_property
+    def runner_up(self) -> Tensor:
+        """The class with the second largest logit: N int64."""
+        return self.logits.topk(2, dim=1).indices[:, 1]
+
+    @cached_property
+    def confidence(self) -> Tensor:
+        """The predicted class's probability: N."""
+        return self.probabilities.amax(1)
+
+    @cached_property
+    def correct(self) -> Tensor:
+        """N bool."""
+        return self.predicted == self.labels
+
+    @property
+    def accuracy(self) -> float:
+        """Part of the images whose class is predicted, 0..1."""
+        return float(self.correct.double().mean())
+
+    @property
+    def loss(self) -> float:
+        """Mean cross-entropy."""
+        return float(F.cross_entropy(self.logits.double(), self.labels))
+
+    @cached_property
+    def confusion(self) -> Tensor:
+        """classes×classes counts: row the true class, column the predicted one."""
+        classes = self.logits.shape[1]
+        return torch.bincount(self.labels * classes + self.predicted, minlength=classes**2).view(classes, classes)
+
+    def figures(self, classes: Sequence[str]) -> dict[str, Any]:
+        """What stands in ``metrics.json``."""
+        per_class = self.confusion.double()
+        recall = (per_class.diagonal() / per_class.sum(1).clamp(min=1)).tolist()
+        precision = (per_class.diagonal() / per_class.sum(0).clamp(min=1)).tolist()
+        return {
+            "accuracy": self.accuracy,
+            "loss": self.loss,
+            "images": len(self.labels),
+            "misclassified": int((~self.correct).sum()),
+            "per_class": {
+                name: {"recall": recall[index], "precision": precision[index], "images": int(per_class[index].sum())}
+                for index, name in enumerate(classes)
+            },
+            "confusion": self.confusion.tolist(),
+        }
+
+    def table(self, ids: Sequence[str], classes: Sequence[str]) -> str:
+        """``predictions.csv``: one row an image."""
+        text = io.StringIO()
+        writer = csv.writer(text, lineterminator="\n")
+        writer.writerow(["id", "true", "predicted", "correct", "confidence", "true_probability", "runner_up"])
+        of_true = self.probabilities.gather(1, self.labels[:, None])[:, 0]
+        for row, name in enumerate(ids):
+            writer.writerow(
+                [
+                    name,
+                    classes[int(self.labels[row])],
+                    classes[int(self.predicted[row])],
+                    int(self.correct[row]),
+                    f"{float(self.confidence[row]):.6f}",
+                    f"{float(of_true[row]):.6f}",
+                    classes[int(self.runner_up[row])],
+                ]
+            )
+        return text.getvalue()
+
+
+def evaluate(
+    module: nn.Module,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    runtime: Runtime | None = None,
+    display: Display | None = None,
+) -> Evaluation:
+    """The logits of a module, in eval mode and float32, on a loader of (images N×C×H×W, labels N).
+
+    The module's modes are put back; it is moved to the runtime's device.
+    """
+    display = display or Silent()
+    logits, labels = [], []
+    with using(runtime) as runtime, borrowed(module), torch.no_grad():
+        runtime.place(module).eval()
+        total = len(getattr(batches, "dataset", ()))
+        with display.bar("testing", total) as bar:
+            for images, truth in runtime.prepare(batches):
+                logits.append(module(runtime.to_device(images)).float())
+                labels.append(truth.to("cpu", torch.int64))
+                bar(len(truth))
+        return Evaluation(torch.cat(logits).cpu(), torch.cat(labels))

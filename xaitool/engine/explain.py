@@ -1,0 +1,100 @@
+"""Explain: maps of the selected images, by every explainer and for every target."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from xaitool.contracts import Explainer, Images, Subject
+from xaitool.engine.evaluate import Evaluation
+from xaitool.engine.progress import Display, Silent
+from xaitool.engine.randomness import derive, kept, seed_all
+from xaitool.engine.runtime import Runtime, using
+from xaitool.errors import ExplainError
+from xaitool.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+# Words for targets that differ from image to image; anything else is a class.
+RELATIVE_TARGETS = ("predicted", "true", "runner_up")
+
+# Images explained between two moves of the progress bar.
+_CHUNK = 64
+
+
+@dataclass(frozen=True)
+class Explained:
+    """Maps of the selected images.
+
+    rows: their rows in the test set, N. images: N×C×H×W, normalised. maps: by explainer's label and target,
+    N×H×W float32 arrays.
+    """
+
+    rows: Tensor
+    images: Tensor
+    maps: dict[str, dict[str, NDArray[np.float32]]]
+
+
+def gather(images: Images, rows: Tensor) -> Tensor:
+    """Rows of a data set as one N×C×H×W tensor."""
+    if len(rows) == 0:
+        return torch.zeros(0, *images[0][0].shape)
+    return torch.stack([images[row][0] for row in rows.tolist()])
+
+
+def check_targets(targets: Sequence[str], classes: Sequence[str]) -> None:
+    """Raise ExplainError for a target that is neither a word for one nor a class."""
+    for target in targets:
+        if target not in RELATIVE_TARGETS and target not in classes:
+            known = (*RELATIVE_TARGETS, *classes)
+            hint = did_you_mean(target, known) or f"; there are {', '.join(known[:20])}"
+            raise ExplainError(f"explain.targets: '{target}' is neither a target nor a class{hint}")
+
+
+def targets_of(target: str, evaluation: Evaluation, rows: Tensor, classes: Sequence[str]) -> Tensor:
+    """The classes (N int64) that a target means for some rows of the test set."""
+    match target:
+        case "predicted":
+            return evaluation.predicted[rows]
+        case "true":
+            return evaluation.labels[rows]
+        case "runner_up":
+            return evaluation.runner_up[rows]
+        case _:
+            return torch.full((len(rows),), list(classes).index(target), dtype=torch.int64)
+
+
+def explain(
+    explainer: Explainer,
+    subject: Subject,
+    images: Tensor,
+    targets: Tensor,
+    *,
+    seed: int = 0,
+    label: str = "explaining",
+    runtime: Runtime | None = None,
+    display: Display | None = None,
+) -> Tensor:
+    """Saliency maps (N×H×W float32, on the CPU) of images (N×C×H×W) for target classes (N int64).
+
+    The module is moved to the runtime's device and comes back in the state it was in. Raises ExplainError.
+    """
+    if len(targets) != len(images):
+        raise ExplainError(f"{len(images)} images need as many targets, but there are {len(targets)}")
+    display = display or Silent()
+    maps = []
+    with using(runtime) as runtime, kept(), display.bar(label, len(images)) as bar:
+        runtime.place(subject.module)
+        seed_all(derive(seed, "explain"))
+        for some, classes in zip(images.split(_CHUNK), targets.split(_CHUNK), strict=True):
+            if len(some):
+                found = explainer.explain(subject, runtime.to_device(some), classes.to(runtime.device))
+                maps.append(found.detach().cpu())
+                bar(len(some))
+    return torch.cat(maps) if maps else torch.zeros(0, *images.shape[2:])

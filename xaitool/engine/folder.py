@@ -1,0 +1,136 @@
+"""The run folder: all that happened is in it, and every file in it is whole."""
+
+from __future__ import annotations
+
+import io
+import json
+import logging
+import os
+import re
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from xaitool.errors import FolderError
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+log = logging.getLogger("xaitool")
+
+
+class RunFolder:
+    """A folder that a run writes into. Files appear whole or not at all: written beside, synced, renamed."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    @classmethod
+    def create(cls, out: Path, name: str) -> RunFolder:
+        """Make ``out/name/<timestamp>``, a folder that was not there before. Raises FolderError."""
+        stamp = datetime.now().astimezone().strftime("%Y-%m-%d_%H-%M-%S")
+        parent = out.expanduser().absolute() / name
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+            for number in range(1, 1000):
+                path = parent / (stamp if number == 1 else f"{stamp}-{number}")
+                try:
+                    path.mkdir()
+                except FileExistsError:
+                    continue
+                return cls(path)
+        except OSError as error:
+            raise FolderError(f"cannot make a run folder in {parent}: {error.strerror or error}") from error
+        raise FolderError(f"cannot find a free name for a run folder in {parent}")
+
+    def __fspath__(self) -> str:
+        return str(self.path)
+
+    def __str__(self) -> str:
+        return str(self.path)
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """Write one file. Raises FolderError where the disk is full or the folder not writable."""
+        target = self.path / name
+        try:
+            target.parent.mkdir(parents=True, exist_ok=True)
+            handle, beside = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
+            try:
+                with os.fdopen(handle, "wb") as file:
+                    file.write(data)
+                    file.flush()
+                    os.fsync(file.fileno())
+                Path(beside).chmod(0o666 & ~_umask())
+                Path(beside).replace(target)
+            except BaseException:
+                Path(beside).unlink(missing_ok=True)
+                raise
+        except OSError as error:
+            raise FolderError(f"cannot write {target}: {error.strerror or error}") from error
+        return target
+
+    def write_text(self, name: str, text: str) -> Path:
+        """Write one text file, in UTF-8."""
+        return self.write_bytes(name, text.encode())
+
+    def write_json(self, name: str, data: Any) -> Path:
+        """Write one JSON file."""
+        return self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
+
+    def write_lines(self, name: str, rows: list[dict[str, Any]]) -> Path:
+        """Write one file of JSON lines."""
+        return self.write_text(name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+
+    def write_array(self, name: str, array: Any) -> Path:
+        """Write one ``.npy`` file, without pickle."""
+        import numpy as np
+
+        buffer = io.BytesIO()
+        np.save(buffer, array, allow_pickle=False)
+        return self.write_bytes(name, buffer.getvalue())
+
+    def write_weights(self, name: str, state: dict[str, Any]) -> Path:
+        """Write one safetensors file; ``xaitool.load_weights`` or ``safetensors.torch.load_file`` read it."""
+        from safetensors.torch import save
+
+        return self.write_bytes(name, save({key: value.detach().cpu().contiguous() for key, value in state.items()}))
+
+    def write_figure(self, name: str, figure: Figure) -> Path:
+        """Write ``figures/<name>.png``."""
+        from xaitool.figures import save
+
+        path = self.path / "figures" / f"{filename(name)}.png"
+        path.parent.mkdir(exist_ok=True)
+        save(figure, path)
+        return path
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Let everything that is logged under ``xaitool`` go to ``run.log`` too."""
+        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        before, propagate = log.level, log.propagate
+        log.addHandler(handler)
+        log.setLevel(logging.INFO)
+        log.propagate = False
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+            log.setLevel(before)
+            log.propagate = propagate
+            handler.close()
+
+
+def filename(text: str) -> str:
+    """A class or method name as part of a file name on any system."""
+    return re.sub(r"[^\w.+-]+", "_", text).strip(".") or "_"
+
+
+def _umask() -> int:
+    mask = os.umask(0)
+    os.umask(mask)
+    return mask

@@ -1,0 +1,102 @@
+"""Loaders whose batches follow from a seed alone: not from the number of workers, nor from what ran before."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from xaitool.contracts import Images
+from xaitool.engine.randomness import derive, kept_cpu, seed_cpu
+
+
+class Draw(NamedTuple):
+    """One image to fetch, and the seed of the batch it is fetched in."""
+
+    row: int
+    seed: int
+
+
+class SeededBatches(Sampler[list[Draw]]):
+    """Batches of draws, shuffled anew each epoch (or in order), and a seed for each batch."""
+
+    def __init__(self, size: int, batch_size: int, seed: int, shuffle: bool) -> None:
+        self.size = size
+        self.batch_size = batch_size
+        self.seed = seed
+        self.shuffle = shuffle
+        # A last batch of one image has no variance for batch norm to learn from.
+        self.drop_last = shuffle and size > batch_size and size % batch_size == 1
+        self.epoch = 0
+
+    def set_epoch(self, epoch: int) -> None:
+        """The epoch that the next iteration belongs to."""
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return self.size // self.batch_size + (0 if self.drop_last or self.size % self.batch_size == 0 else 1)
+
+    def __iter__(self) -> Iterator[list[Draw]]:
+        epoch_seed = derive(self.seed, self.epoch)
+        order = torch.arange(self.size)
+        if self.shuffle:
+            order = torch.randperm(self.size, generator=torch.Generator().manual_seed(epoch_seed))
+        for number, chunk in enumerate(order.split(self.batch_size)):
+            if number < len(self):
+                seed = derive(epoch_seed, number)
+                yield [Draw(row, seed) for row in chunk.tolist()]
+
+
+class SeededImages(Dataset[Any]):
+    """A data set fetched by draws: whatever it draws at random follows from the batch's seed.
+
+    In a worker process the global generators are the worker's own; in the main one they are put back.
+    """
+
+    def __init__(self, images: Images) -> None:
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, draws: Sequence[Draw]) -> list[tuple[Tensor, int]]:
+        """One batch."""
+        indices = [draw.row for draw in draws]
+        if torch.utils.data.get_worker_info() is not None:
+            seed_cpu(draws[0].seed)
+            return self._fetch(indices)
+        with kept_cpu():
+            seed_cpu(draws[0].seed)
+            return self._fetch(indices)
+
+    def _fetch(self, indices: list[int]) -> list[tuple[Tensor, int]]:
+        fetch = getattr(self.images, "__getitems__", None)
+        return fetch(indices) if fetch else [self.images[index] for index in indices]
+
+
+def make_loader(
+    images: Images, batch_size: int, *, shuffle: bool, seed: int = 0, workers: int = 0, pin_memory: bool = False
+) -> DataLoader[Any]:
+    """A loader of (images N×C×H×W, labels N) over a data set."""
+    return DataLoader(
+        SeededImages(images),
+        batch_sampler=SeededBatches(len(images), batch_size, seed, shuffle),
+        num_workers=workers,
+        persistent_workers=workers > 0,
+        prefetch_factor=4 if workers else None,
+        pin_memory=pin_memory,
+        # torch draws a base seed for the workers from here rather than from the global generator.
+        generator=torch.Generator().manual_seed(seed),
+    )
+
+
+def auto_workers(device_type: str) -> int:
+    """As many workers as there are cores to spare: on a CPU, the cores are the network's."""
+    if device_type == "cpu":
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(0, min(16, cores - 1))

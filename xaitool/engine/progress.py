@@ -1,0 +1,93 @@
+"""What a person sees while a run goes on: one line a stage, and bars with images per second and time left."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Protocol
+
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    Progress,
+    ProgressColumn,
+    Task,
+    TaskProgressColumn,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.text import Text
+
+log = logging.getLogger("xaitool")
+
+
+class Bar(Protocol):
+    """A bar in progress: call it with the number of images done since, and a word on how it goes."""
+
+    def __call__(self, images: int, note: str = "") -> None:
+        """Move the bar."""
+
+
+class Display:
+    """Tells a person what happens. Lines also go to the log; bars are for terminals only."""
+
+    def __init__(self, console: Console | None = None) -> None:
+        # The stream is taken now: while a library's chatter is redirected, bars must still reach the terminal.
+        self.console = console or Console(file=sys.stderr, highlight=False)
+
+    def line(self, text: str) -> None:
+        """Say one thing."""
+        log.info(text)
+        self.console.print(text, markup=False)
+
+    def warn(self, text: str) -> None:
+        """Say one thing that deserves attention."""
+        log.warning(text)
+        self.console.print(f"warning: {text}", markup=False, style="yellow")
+
+    @contextmanager
+    def bar(self, label: str, total: int) -> Iterator[Bar]:
+        """A bar over `total` images; it vanishes when done."""
+        progress = Progress(
+            TextColumn("  {task.description}"),
+            BarColumn(bar_width=30),
+            TaskProgressColumn(),
+            _Speed(),
+            TimeElapsedColumn(),
+            TextColumn("left"),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=self.console,
+            transient=True,
+            disable=not self.console.is_terminal,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        )
+        with progress:
+            task = progress.add_task(label, total=total, note="")
+
+            def advance(images: int, note: str = "") -> None:
+                if note:
+                    progress.update(task, advance=images, note=note)
+                else:
+                    progress.advance(task, images)
+
+            yield advance
+
+
+class Silent(Display):
+    """Only the log."""
+
+    def __init__(self) -> None:
+        super().__init__(Console(quiet=True))
+
+
+class _Speed(ProgressColumn):
+    """Images per second."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        return Text(f"{speed:,.0f} images/s" if speed else "", style="cyan")

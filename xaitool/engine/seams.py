@@ -1,0 +1,104 @@
+"""What plugins return is checked here, once, where it comes in."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Subject, Tuned
+from xaitool.errors import ContractError
+from xaitool.recipe.resolve import Resolved
+
+
+class Seam:
+    """Checks in the name of one component, so that a failure names its plugin."""
+
+    def __init__(self, component: Resolved) -> None:
+        self.component = component
+
+    def require(self, condition: bool, message: str) -> None:
+        """Raise ContractError, naming the plugin, unless the condition holds."""
+        if not condition:
+            offer = self.component.offer
+            raise ContractError(f"plugin {offer.plugin} broke its contract: {offer.component.name}: {message}")
+
+    def data(self, data: Any) -> DataBundle:
+        """A data bundle whose first images are as they should be."""
+        self.require(isinstance(data, DataBundle), f"should return a DataBundle, not {type(data).__name__}")
+        self.require(len(data.classes) >= 2, "should have at least two classes")
+        self.require(len(set(data.classes)) == len(data.classes), "has a class name twice")
+        for name, split, ids in (("train", data.train, data.train_ids), ("test", data.test, data.test_ids)):
+            self.require(len(split) > 0, f"has no {name} images")
+            self.require(len(split) == len(ids), f"has {len(split)} {name} images but {len(ids)} ids")
+            image, label = split[0]
+            self._image(name, image, label, data)
+        masks = data.test_masks
+        self.require(masks is None or len(masks) == len(data.test), "should have a mask for each test image")
+        return data  # type: ignore[no-any-return]
+
+    def _image(self, split: str, image: Any, label: Any, data: DataBundle) -> None:
+        self.require(
+            isinstance(image, Tensor) and image.dtype == torch.float32 and image.ndim == 3,
+            f"{split} images should be float32 tensors of channels x height x width",
+        )
+        self.require(image.shape[0] == len(data.mean) == len(data.std), "mean and std should be one number a channel")
+        self.require(bool(image.isfinite().all()), f"the first {split} image holds NaN or infinite values")
+        self.require(0 <= int(label) < len(data.classes), f"label {label} is not in 0..{len(data.classes) - 1}")
+
+    def model(self, bundle: Any, num_classes: int) -> ModelBundle:
+        """A model that turns two images into finite logits."""
+        self.require(isinstance(bundle, ModelBundle), f"should return a ModelBundle, not {type(bundle).__name__}")
+        logits = _forward(bundle.module, torch.zeros(2, *bundle.input_size))
+        self.require(isinstance(logits, Tensor), f"should give a tensor of logits, not {type(logits).__name__}")
+        expected = (2, num_classes)
+        self.require(tuple(logits.shape) == expected, f"should give logits of {expected}, not {tuple(logits.shape)}")
+        self.require(bool(logits.isfinite().all()), "gives logits that are NaN or infinite")
+        names = {name for name, _ in bundle.module.named_modules()}
+        for layer in bundle.cam_layers:
+            self.require(layer in names, f"names a CAM layer '{layer}' that the module does not have")
+        return bundle  # type: ignore[no-any-return]
+
+    def scheduler(self, scheduler: Any) -> Scheduler:
+        """Something with the methods of a scheduler."""
+        self.require(isinstance(scheduler, Scheduler), "should return an object with tune_steps, tune and build")
+        return scheduler  # type: ignore[no-any-return]
+
+    def tuned(self, tuned: Any) -> Tuned:
+        """A usable learning rate."""
+        self.require(isinstance(tuned, Tuned), f"tune should return a Tuned, not {type(tuned).__name__}")
+        rate = tuned.max_lr
+        self.require(math.isfinite(rate) and rate > 0, f"tune gave a learning rate of {rate}")
+        return tuned  # type: ignore[no-any-return]
+
+    def explainer(self, explainer: Any) -> Explainer:
+        """Something with the method of an explainer."""
+        self.require(isinstance(explainer, Explainer), "should return an object with a method explain")
+        return explainer  # type: ignore[no-any-return]
+
+    def maps(self, maps: Any, images: Tensor) -> Tensor:
+        """Maps of the right shape, all finite."""
+        expected = (len(images), *images.shape[2:])
+        self.require(
+            isinstance(maps, Tensor) and maps.dtype == torch.float32 and tuple(maps.shape) == expected,
+            f"should give float32 maps of {expected}, not {getattr(maps, 'dtype', type(maps).__name__)} "
+            f"{tuple(getattr(maps, 'shape', ()))}",
+        )
+        self.require(bool(maps.isfinite().all()), "gives maps with NaN or infinite values")
+        return maps  # type: ignore[no-any-return]
+
+
+def check_subject_explains(seam: Seam, explainer: Explainer, subject: Subject, image: Tensor) -> None:
+    """Explain one image for class 0, so that a wrong layer name is met before training and not after it."""
+    images = image[None].to(next(subject.module.parameters()).device)
+    with seam.component.offer.blamed("a trial explanation before training"):
+        seam.maps(explainer.explain(subject, images, torch.zeros(1, dtype=torch.int64)), images)
+
+
+def _forward(module: nn.Module, images: Tensor) -> Any:
+    from xaitool.borrow import borrowed
+
+    with borrowed(module), torch.no_grad():
+        return module.eval()(images)

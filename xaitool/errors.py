@@ -1,0 +1,83 @@
+"""Every error a user can meet.
+
+All of them derive from :class:`XaitoolError`. The command line prints such an error without a traceback and exits with
+its ``exit_status``; anything else that escapes is a defect of xaitool or of a plugin and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+
+class XaitoolError(Exception):
+    """A mistake or a circumstance that the user can do something about; the message says what, where and what to do."""
+
+    exit_status = 2
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong with a recipe.
+
+    where: ``file:line:column`` or the override it came from; key: the dotted path, ``""`` for the file as a whole.
+    """
+
+    where: str
+    key: str
+    message: str
+
+    def __str__(self) -> str:
+        return ": ".join(part for part in (self.where, self.key, self.message) if part)
+
+
+class RecipeError(XaitoolError):
+    """A recipe that cannot be run, with all of its problems at once."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class ComponentError(XaitoolError):
+    """A component name that no plugin, or more than one, answers to."""
+
+
+class PluginError(XaitoolError):
+    """A plugin that cannot be loaded, or that broke its contract or raised while it was used."""
+
+
+class ContractError(PluginError):
+    """What a plugin returned is not what its contract promises."""
+
+
+class DataUnavailableError(XaitoolError):
+    """The data are neither on this machine nor to be had over the network."""
+
+
+class TuningError(XaitoolError):
+    """The search for a learning rate gave no usable answer.
+
+    lrs, losses: the curve as far as it went, for the caller to show.
+    """
+
+    def __init__(self, message: str, lrs: Sequence[float] = (), losses: Sequence[float] = ()) -> None:
+        super().__init__(message)
+        self.lrs = list(lrs)
+        self.losses = list(losses)
+
+
+class TrainingError(XaitoolError):
+    """Training cannot go on (the loss is no longer a finite number, for example)."""
+
+
+class DeviceError(XaitoolError):
+    """The device or precision asked for is not there."""
+
+
+class FolderError(XaitoolError):
+    """A run folder cannot be made or written."""
+
+
+class ExplainError(XaitoolError):
+    """An explainer was asked for something it cannot give (a layer with no spatial extent, a class out of range)."""

@@ -1,0 +1,1 @@
+"""Recipes: reading, checking, resolving and locking them."""

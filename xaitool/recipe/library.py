@@ -1,0 +1,38 @@
+"""The recipes that come with xaitool."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from xaitool.errors import Problem, RecipeError
+from xaitool.suggest import did_you_mean
+
+# In the wheel they lie inside the package; in a checkout, beside it.
+_PLACES = (Path(__file__).parent.parent / "recipes", Path(__file__).parent.parent.parent / "recipes")
+
+
+def names() -> list[str]:
+    """Their names, sorted."""
+    return sorted(path.stem for path in _folder().glob("*.yaml"))
+
+
+def locate(recipe: str | Path) -> Path:
+    """The file that a user means: a path, or the name of one that comes with xaitool. Raises RecipeError."""
+    path = Path(recipe)
+    if path.exists() or isinstance(recipe, Path):
+        return path
+    known = names()
+    if recipe in known:
+        return _folder() / f"{recipe}.yaml"
+    hint = did_you_mean(recipe, known) or f"; xaitool comes with {', '.join(known)}"
+    raise RecipeError([Problem(recipe, "", f"there is no such file, and no recipe of this name{hint}")])
+
+
+def _folder() -> Path:
+    return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
+
+
+def headline(name: str) -> str:
+    """What a recipe's first comment line says."""
+    first = (_folder() / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]
+    return first.removeprefix("#").strip() if first.startswith("#") else ""

@@ -1,0 +1,167 @@
+"""From a recipe's text to one that can run: every default filled in, every component found, its options checked."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from xaitool.component import Kind
+from xaitool.errors import ComponentError, Problem, RecipeError
+from xaitool.plugins import Catalog, Offer, catalog
+from xaitool.recipe import library
+from xaitool.recipe.lock import dump, locked
+from xaitool.recipe.schema import Settings
+from xaitool.recipe.source import Source, override, override_values, parse, read
+from xaitool.recipe.validate import dotted, validate
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """A component that a recipe uses: where it comes from, its checked options, and what the recipe calls it."""
+
+    offer: Offer
+    config: BaseModel
+    label: str
+
+    def build(self, stage: str, **given: Any) -> Any:
+        """Call the component's factory; its failures are reported as the plugin's."""
+        return self.offer.build(self.config, stage, **given)
+
+    def as_recipe(self) -> dict[str, Any]:
+        """As a lock file has it: by full name, with every option."""
+        return {"use": self.offer.full_name, **self.config.model_dump(mode="json", by_alias=True)}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A checked recipe. Make one with :meth:`load`, :meth:`parse` or :meth:`with_set`."""
+
+    source: Source
+    settings: Settings
+    dataset: Resolved
+    model: Resolved
+    scheduler: Resolved
+    explainers: tuple[Resolved, ...]
+    metrics: tuple[Resolved, ...]
+
+    @classmethod
+    def load(cls, recipe: str | Path, set: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
+        """Read a recipe from a file, or from those that come with xaitool by name (``"quickstart"``).
+
+        set: changes, as ``{"train.epochs": 1}`` or ``["train.epochs=1"]``.
+        Raises RecipeError with everything that is wrong.
+        """
+        return resolve(_changed(read(library.locate(recipe)), set))
+
+    @classmethod
+    def parse(cls, text: str, name: str = "<recipe>") -> Recipe:
+        """Check a recipe given as YAML text. Raises RecipeError."""
+        return resolve(parse(text, name, os.environ))
+
+    def with_set(self, set: Mapping[str, Any] | Sequence[str]) -> Recipe:
+        """The recipe with some changes, checked again. Raises RecipeError."""
+        return resolve(_changed(self.source, set)) if set else self
+
+    @property
+    def components(self) -> tuple[Resolved, ...]:
+        """All components in use."""
+        return (self.dataset, self.model, self.scheduler, *self.explainers, *self.metrics)
+
+    def resolved(self) -> dict[str, Any]:
+        """The whole recipe as plain data, every default filled in and every component by its full name."""
+        settings = self.settings.model_dump(mode="json", by_alias=True)
+        settings["dataset"] = self.dataset.as_recipe()
+        settings["model"] = self.model.as_recipe()
+        settings["train"]["scheduler"] = self.scheduler.as_recipe()
+        settings["explain"]["methods"] = [{"as": each.label, **each.as_recipe()} for each in self.explainers]
+        settings["explain"]["metrics"] = [each.as_recipe() for each in self.metrics]
+        settings["locked"] = locked(self.components)
+        return settings
+
+    def to_yaml(self) -> str:
+        """The resolved recipe as YAML, which runs as it stands."""
+        return dump(self.resolved())
+
+
+def _changed(source: Source, set: Mapping[str, Any] | Sequence[str]) -> Source:
+    return override_values(source, set) if isinstance(set, Mapping) else override(source, set)
+
+
+def resolve(source: Source) -> Recipe:
+    """Check everything a recipe says. Raises RecipeError with all problems, in the order of the file."""
+    offers = catalog()
+    settings, problems = validate(Settings, source.data, source)
+    found: dict[str, list[Resolved]] = {"dataset": [], "model": [], "scheduler": [], "explainer": [], "metric": []}
+    for kind, path, ref in _slots(source.data):
+        resolved, wrong = _component(offers, kind, path, ref, source)
+        problems += wrong
+        if resolved:
+            found[kind].append(resolved)
+    problems += _repeated_labels(found["explainer"], source)
+    if problems or settings is None:
+        raise RecipeError(problems)
+    return Recipe(
+        source,
+        settings,
+        found["dataset"][0],
+        found["model"][0],
+        found["scheduler"][0],
+        tuple(found["explainer"]),
+        tuple(found["metric"]),
+    )
+
+
+def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, tuple[str | int, ...], dict[str, Any]]]:
+    """Every place where a recipe names a component, as far as it is well formed: kind, path and what stands there."""
+    train, explain = data.get("train"), data.get("explain")
+    singles: list[tuple[Kind, tuple[str, ...], Any]] = [
+        ("dataset", ("dataset",), data.get("dataset")),
+        ("model", ("model",), data.get("model")),
+        ("scheduler", ("train", "scheduler"), train.get("scheduler") if isinstance(train, dict) else None),
+    ]
+    lists: list[tuple[Kind, str]] = [("explainer", "methods"), ("metric", "metrics")]
+    slots: list[tuple[Kind, tuple[str | int, ...], Any]] = [*singles]
+    for kind, key in lists:
+        items = explain.get(key) if isinstance(explain, dict) else None
+        if isinstance(items, list):
+            slots += [(kind, ("explain", key, index), item) for index, item in enumerate(items)]
+    for kind, path, item in slots:
+        ref = {"use": item} if isinstance(item, str) else item
+        if isinstance(ref, dict) and isinstance(ref.get("use"), str) and ref["use"]:
+            yield kind, path, ref
+
+
+def _component(
+    offers: Catalog, kind: Kind, path: tuple[str | int, ...], ref: dict[str, Any], source: Source
+) -> tuple[Resolved | None, list[Problem]]:
+    options = {key: value for key, value in ref.items() if key != "use" and (kind, key) != ("explainer", "as")}
+    try:
+        offer = offers.find(kind, ref["use"])
+    except ComponentError as error:
+        key = (*path, "use")
+        return None, [Problem(source.where_value(key), dotted(key), str(error))]
+    with offer.blamed("the recipe check"):
+        model = offer.component.load_config()
+        config, problems = validate(model, options, source, path)
+    label = ref.get("as") if kind == "explainer" else None
+    resolved = Resolved(offer, config, str(label or offer.component.name)) if config else None
+    return resolved, problems
+
+
+def _repeated_labels(explainers: Sequence[Resolved], source: Source) -> list[Problem]:
+    labels = [each.label for each in explainers]
+    repeated = sorted({label for label in labels if labels.count(label) > 1})
+    key = ("explain", "methods")
+    return [
+        Problem(
+            source.where(key),
+            dotted(key),
+            f"'{label}' is there more than once; give each a name of its own, as in {{use: {label}, as: {label}-2}}",
+        )
+        for label in repeated
+    ]

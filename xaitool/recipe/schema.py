@@ -1,0 +1,151 @@
+"""What a recipe may say, apart from the options of the components it names."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from xaitool.config import Config
+
+
+class ComponentRef(BaseModel):
+    """A component by name, and its options, which its own config checks."""
+
+    model_config = ConfigDict(extra="allow", frozen=True)
+
+    use: str = Field(min_length=1, description="The component's name, bare or as distribution/name.")
+
+
+class MethodRef(ComponentRef):
+    """An explainer by name, its options, and what to call it."""
+
+    model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
+
+    label: str | None = Field(
+        None,
+        alias="as",
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$",
+        description="What to call it in files and figures; needed where one explainer is used twice.",
+    )
+
+
+def _from_bare_name(value: Any) -> Any:
+    return {"use": value} if isinstance(value, str) else value
+
+
+Component = Annotated[ComponentRef, BeforeValidator(_from_bare_name)]
+Method = Annotated[MethodRef, BeforeValidator(_from_bare_name)]
+
+
+class RuntimeSettings(Config):
+    """Where and how precisely to compute."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"] = Field("auto", description="auto: CUDA or MPS where there is one.")
+    precision: Literal["auto", "fp32", "bf16"] = Field(
+        "auto", description="Of training. auto: bf16 on CUDA devices that have it, fp32 elsewhere."
+    )
+    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field("auto", description="Processes that load data.")
+
+
+class SGDSettings(Config):
+    """Stochastic gradient descent with momentum."""
+
+    name: Literal["sgd"] = Field("sgd", description="The optimizer.")
+    momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
+    nesterov: bool = Field(False, description="Nesterov's momentum.")
+    weight_decay: float = Field(0.0, ge=0, description="Weight decay, added to the gradient.")
+    decay_norms_and_biases: bool = Field(False, description="Decay norm layers and biases too.")
+
+
+class AdamWSettings(Config):
+    """AdamW (Loshchilov & Hutter 2019, arXiv:1711.05101)."""
+
+    name: Literal["adamw"] = Field(description="The optimizer.")
+    betas: tuple[
+        Annotated[float, Field(ge=0, lt=1)],
+        Annotated[float, Field(ge=0, lt=1)],
+    ] = Field((0.9, 0.999), description="Decay rates of the moments.")
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled from the gradient.")
+    decay_norms_and_biases: bool = Field(False, description="Decay norm layers and biases too.")
+
+
+class EMASettings(Config):
+    """An exponential moving average of the weights, which is what is evaluated, explained and saved."""
+
+    decay: float = Field(0.999, gt=0, lt=1, description="Per step, after a warm-up of 1 / (1 - decay) steps or so.")
+
+
+class TrainSettings(Config):
+    """Training."""
+
+    epochs: int = Field(ge=1, description="Passes over the training images.")
+    batch_size: int = Field(128, ge=2, description="Images a step.")
+    eval_batch_size: int = Field(500, ge=1, description="Images at a time where nothing is learnt.")
+    optimizer: Annotated[SGDSettings | AdamWSettings, Field(discriminator="name")] = Field(
+        SGDSettings(), description="How a gradient becomes a step."
+    )
+    scheduler: Component = Field(description="The learning-rate schedule: a component of kind scheduler.")
+    label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of the target spread over all classes.")
+    ema: EMASettings | None = Field(None, description="Average the weights; left out: do not.")
+    clip_grad_norm: float | None = Field(None, gt=0, description="Greatest norm of the gradient; left out: any.")
+
+
+class SelectSettings(Config):
+    """Which test images to explain; drawn with the recipe's seed."""
+
+    misclassified: int = Field(20, ge=0, description="How many that the model gets wrong.")
+    correct: int = Field(0, ge=0, description="How many that it gets right.")
+
+
+def _true_is_a_word(value: Any) -> Any:
+    """In YAML, ``targets: [predicted, true]`` holds a boolean; here it means the true class."""
+    return "true" if value is True else value
+
+
+Target = Annotated[str, BeforeValidator(_true_is_a_word), Field(min_length=1)]
+
+
+class ExplainSettings(Config):
+    """Explaining."""
+
+    select: SelectSettings = Field(SelectSettings(), description="Which test images.")
+    targets: tuple[Target, ...] = Field(
+        ("predicted", "true"),
+        min_length=1,
+        description="Classes to explain: predicted, true, runner_up, or a class by its name.",
+    )
+    methods: tuple[Method, ...] = Field((), description="Components of kind explainer.")
+    metrics: tuple[Component, ...] = Field((), description="Components of kind metric.")
+
+
+class ReportSettings(Config):
+    """The report."""
+
+    html: bool = Field(True, description="Write report.html.")
+
+
+class Locked(Config):
+    """What a lock file was made with; for information, and compared when it runs again."""
+
+    xaitool: str = Field(description="Version of xaitool.")
+    python: str = Field(description="Version of Python.")
+    distributions: dict[str, str] = Field(description="Versions of the distributions of all plugins used.")
+    packages: dict[str, str] = Field(description="Versions of the main libraries.")
+
+
+class Settings(Config):
+    """A recipe: everything there is to say about one run."""
+
+    recipe: Literal[1] = Field(description="Version of the recipe format.")
+    name: str = Field(
+        pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=100, description="The run's name, and its folder's."
+    )
+    seed: int = Field(0, ge=0, lt=2**32, description="All that is random follows from it.")
+    runtime: RuntimeSettings = Field(RuntimeSettings(), description="Where and how precisely to compute.")
+    dataset: Component = Field(description="A component of kind dataset.")
+    model: Component = Field(description="A component of kind model.")
+    train: TrainSettings = Field(description="Training.")
+    explain: ExplainSettings = Field(ExplainSettings(), description="Explaining.")
+    report: ReportSettings = Field(ReportSettings(), description="The report.")
+    locked: Locked | None = Field(None, description="Written by xaitool into lock files.")
