@@ -91,7 +91,7 @@ class Catalog:
         if found:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"'{name}' is offered more than once; write one of {names}")
-        raise ComponentError(f"no plugin offers a {kind} '{name}'" + self._ways_out(name, offers))
+        raise ComponentError(f"there is no {kind} '{name}' in any plugin" + self._ways_out(name, offers))
 
     def _ways_out(self, name: str, offers: Iterable[Offer]) -> str:
         names = [offer.component.name for offer in offers]

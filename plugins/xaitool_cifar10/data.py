@@ -12,7 +12,7 @@ import numpy as np
 
 from xaitool.contracts import DataBundle
 from xaitool.data.arrays import ImageArray, class_balanced
-from xaitool.data.pipeline import Step
+from xaitool.data.transforms import Step
 from xaitool.errors import XaitoolError
 from xaitool_cifar10.config import Config
 from xaitool_cifar10.sources import CLASSES, decoded
@@ -60,7 +60,7 @@ def _split(folder: Path, name: str, limit: int | None, seed: int) -> Rows:
     images = folder / f"{name}_images.npy"
     labels = np.load(folder / f"{name}_labels.npy")
     ids = json.loads((folder / f"{name}_ids.json").read_text())
-    if limit is None:
+    if limit in (None, len(labels)):
         return Rows(images, labels, ids, None)
     if limit > len(labels):
         raise XaitoolError(f"dataset cifar10: limit.{name} asks for {limit} images, but there are {len(labels)}")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,6 +18,7 @@ from torchvision.datasets.utils import check_integrity
 
 from xaitool.data.cache import cached_folder
 from xaitool.errors import DataUnavailableError, XaitoolError
+from xaitool.suggest import did_you_mean
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
@@ -29,7 +31,7 @@ def decoded(root: Path, download: bool) -> Path:
 
     Raises DataUnavailableError where root has no data and they cannot be fetched.
     """
-    if all((root / split).is_dir() for split in SPLITS):
+    if _is_tree(root):
         files = {split: _png_files(root / split) for split in SPLITS}
         return cached_folder(f"cifar10-png-{_listing_digest(root, files)}", lambda to: _decode_pngs(root, files, to))
     return cached_folder(f"cifar10-{CIFAR10.tgz_md5}", lambda to: _decode_official(root, download, to))
@@ -50,26 +52,31 @@ def _official(root: Path, train: bool, download: bool) -> CIFAR10:
             f"{archive} is not the official CIFAR-10 archive, or is damaged: its md5 is not {CIFAR10.tgz_md5}; "
             "replace it, or delete it to have it fetched again"
         )
+    found = archive.exists()
     try:
         # With the archive in place "download" only unpacks it.
-        return CIFAR10(root, train=train, download=download or archive.exists())
-    except (OSError, RuntimeError) as error:
+        return CIFAR10(root, train=train, download=download or found)
+    except (OSError, RuntimeError, HTTPException) as error:
+        if not found and archive.exists() and not check_integrity(archive, CIFAR10.tgz_md5):
+            archive.unlink()  # half a download, which would stand in the way of the next
         raise DataUnavailableError(_ways_out(root, download, error)) from error
 
 
 def _ways_out(root: Path, download: bool, error: Exception) -> str:
+    archive, unpacked = root / CIFAR10.filename, root / CIFAR10.base_folder
     tried = [
         f"{root / 'train'}/<class>/*.png: not there",
-        f"{root / CIFAR10.base_folder}: not there or not complete",
-        f"{root / CIFAR10.filename}: not there",
-        f"fetching {CIFAR10.url}: {error}" if download else "fetching it: not allowed (download: false)",
+        f"{unpacked}: {'there, but not complete and as it was published' if unpacked.exists() else 'not there'}",
+        f"{archive}: {f'unpacking it: {error}' if archive.exists() else 'not there'}",
     ]
+    if not archive.exists():
+        tried.append(f"fetching {CIFAR10.url}: {error}" if download else "fetching it: not allowed (download: false)")
     return "\n  ".join(
         [
             "there is no CIFAR-10 to be had. Tried:",
             *tried,
             "Ways out:",
-            f"- put the official archive at {root / CIFAR10.filename} (md5 {CIFAR10.tgz_md5})",
+            f"- put the official archive at {archive} (md5 {CIFAR10.tgz_md5})",
             "- point dataset.root at a folder with the archive, or with train/<class>/*.png and test/<class>/*.png "
             "(--set dataset.root=FOLDER)",
             "- run the quickstart, which needs no data: xaitool run quickstart",
@@ -77,9 +84,18 @@ def _ways_out(root: Path, download: bool, error: Exception) -> str:
     )
 
 
+def _is_tree(root: Path) -> bool:
+    """Whether this is meant to be a tree of PNG files, though part of it may be missing."""
+    folders = [root / split for split in SPLITS]
+    return all(map(Path.is_dir, folders)) or any((folder / name).is_dir() for folder in folders for name in CLASSES)
+
+
 def _png_files(folder: Path) -> list[Path]:
     """All images of a split, by class and name."""
     files = []
+    for path in sorted(folder.iterdir()) if folder.is_dir() else ():
+        if path.is_dir() and path.name not in CLASSES and not path.name.startswith("."):
+            raise DataUnavailableError(f"{path} is no class of CIFAR-10{did_you_mean(path.name, CLASSES)}")
     for name in CLASSES:
         found = sorted((folder / name).glob("*.png"))
         if not found:
@@ -113,14 +129,14 @@ def _pixels(paths: Sequence[Path]) -> Iterator[Any]:
     for path in paths:
         try:
             with Image.open(path) as image:
-                pixels = np.asarray(image.convert("RGB"))
-        except (
-            OSError,
-            SyntaxError,
-        ) as error:  # Pillow reports broken PNG chunks as SyntaxError
+                width, height = image.size
+                # Of another size, it need not be decoded.
+                pixels = np.asarray(image.convert("RGB")) if (width, height) == (32, 32) else None
+        except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+            # Of Pillow's ways to say that a PNG is broken, SyntaxError is one.
             raise XaitoolError(f"{path} cannot be read as an image: {error}") from error
-        if pixels.shape != (32, 32, 3):
-            raise XaitoolError(f"{path} has {pixels.shape[1]}x{pixels.shape[0]} pixels; CIFAR-10 images have 32x32")
+        if pixels is None:
+            raise XaitoolError(f"{path} has {width}x{height} pixels; CIFAR-10 images have 32x32")
         yield pixels
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -46,30 +47,36 @@ class CAM:
     def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
         """See :meth:`xaitool.contracts.Explainer.explain`."""
         if targets.shape != (len(images),):
-            raise ExplainError(f"{len(images)} images need as many targets, but there are {targets.numel()}")
+            raise ExplainError(
+                f"{len(images)} images need one target each, but the targets have shape {tuple(targets.shape)}"
+            )
         layers = find_layers(subject, self.config.layers)
+        if not len(images):
+            return images.new_zeros(0, *images.shape[2:])
         size = self.config.batch_size
         with torch.inference_mode(False), borrowed(subject.module), torch.enable_grad():
             subject.module.eval().requires_grad_(False)
             maps = [
-                # A copy: an inference tensor cannot take part in a graph, nor should the caller's graph go on in ours.
-                self._maps(subject.module, layers, some.detach().clone(), classes)
+                # Copies: an inference tensor cannot take part in a graph, nor should the caller's graph go on in ours.
+                self._maps(subject.module, layers, some.detach().clone(), classes.clone())
                 for some, classes in zip(images.split(size), targets.split(size), strict=True)
             ]
-        return torch.cat(maps) if len(images) else images.new_zeros(0, *images.shape[2:])
+        return torch.cat(maps)
 
     def _maps(self, module: nn.Module, layers: dict[str, nn.Module], images: Tensor, targets: Tensor) -> Tensor:
         with ExitStack() as stack:
-            runs = [stack.enter_context(_graph_starts_at(name, layer)) for name, layer in layers.items()]
+            passes = {name: stack.enter_context(_graph_starts_at(name, layer)) for name, layer in layers.items()}
             cam = self.method(module, list(layers.values()))
             stack.callback(cam.activations_and_grads.release)
             for layer in layers.values():
                 stack.enter_context(_safe_from_in_place_operations(layer))
 
             logits = cam.activations_and_grads(images)
-            _check_each_ran_once(dict(zip(layers, runs, strict=True)))
+            _check_each_ran_once(passes)
             _check_targets(targets, logits)
-            logits.gather(1, targets.to(logits.device, torch.int64)[:, None]).sum().backward()
+            if logits.requires_grad:
+                logits.gather(1, targets.to(logits.device, torch.int64)[:, None]).sum().backward()
+            _check_gradients_reached(passes)
             # The library wants target objects here only for methods that run the model again.
             maps = cam.aggregate_multi_layers(cam.compute_cam_per_layer(images, [], False))
         return torch.from_numpy(maps).to(images.device)
@@ -89,25 +96,34 @@ def find_layers(subject: Subject, names: Sequence[str] | None) -> dict[str, nn.M
     return {name: modules[name] for name in names}
 
 
-@contextmanager
-def _graph_starts_at(name: str, layer: nn.Module) -> Iterator[list[None]]:
-    """Cut the graph at the layer's output: what the library's hooks see requires grad, what came before does not.
+@dataclass
+class _Passes:
+    """How often a layer ran, and how often a gradient came back to its output."""
 
-    Yields a list that grows by one item each time the layer runs.
-    """
-    runs: list[None] = []
+    forward: int = 0
+    backward: int = 0
+
+
+@contextmanager
+def _graph_starts_at(name: str, layer: nn.Module) -> Iterator[_Passes]:
+    """Cut the graph at the layer's output: what the library's hooks see requires grad, what came before does not."""
+    passes = _Passes()
+
+    def note(_gradient: Tensor) -> None:
+        passes.backward += 1
 
     def cut(_module: nn.Module, _inputs: Any, output: Any) -> Tensor:
-        runs.append(None)
+        passes.forward += 1
         _check_spatial(name, output)
-        if output.requires_grad:  # an earlier target layer has started the graph
-            return output  # type: ignore[no-any-return]
-        # Not the leaf itself, whose .grad would keep the gradient a second time.
-        return output.detach().requires_grad_().view_as(output)  # type: ignore[no-any-return]
+        if not output.requires_grad:  # else an earlier target layer has started the graph
+            # Not the leaf itself, whose .grad would keep the gradient a second time.
+            output = output.detach().requires_grad_().view_as(output)
+        output.register_hook(note)
+        return output  # type: ignore[no-any-return]
 
     handle = layer.register_forward_hook(cut)
     try:
-        yield runs
+        yield passes
     finally:
         handle.remove()
 
@@ -130,11 +146,19 @@ def _check_spatial(name: str, output: Any) -> None:
         raise ExplainError(f"layer '{name}' gives maps of 1 x 1, which point nowhere; choose an earlier layer")
 
 
-def _check_each_ran_once(runs: dict[str, list[None]]) -> None:
-    for name, times in runs.items():
-        if len(times) != 1:
+def _check_each_ran_once(passes: dict[str, _Passes]) -> None:
+    for name, times in passes.items():
+        if times.forward != 1:
             raise ExplainError(
-                f"layer '{name}' ran {len(times)} times in one forward pass; CAM methods need a layer that runs once"
+                f"layer '{name}' ran {times.forward} times in one forward pass; choose a layer that runs once"
+            )
+
+
+def _check_gradients_reached(passes: dict[str, _Passes]) -> None:
+    for name, times in passes.items():
+        if not times.backward:
+            raise ExplainError(
+                f"no gradient comes back to layer '{name}' from the class scores; choose a layer they depend on"
             )
 
 

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
@@ -25,17 +26,23 @@ from xaitool_onecycle.config import LRFinderOneCycleConfig
 
 # The first points are left out, as the library does: the average is still settling.
 SKIP_START = 10
+# So are at least this many points before the lowest one, where there are enough.
+SKIP_END = 5
 # A smaller fall than this, from there to the lowest point, is noise.
 LEAST_FALL = 0.01
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Learning rates and smoothed training losses, one a step, finite; ended: why the test stopped early, if it did."""
+    """Learning rates and smoothed training losses, one a step, finite.
+
+    ended: why the test stopped early, if it did. lag: by how many steps the smoothed loss trails the true one.
+    """
 
     lrs: list[float]
     losses: list[float]
     ended: str = ""
+    lag: int = 0
 
 
 @dataclass(frozen=True)
@@ -70,19 +77,20 @@ def range_test(probe: Probe, config: LRFinderOneCycleConfig) -> Curve:
     # The library notes the rate before the loss: of a step that raised, neither is there.
     if not ended and len(lrs) < config.num_iter:
         ended = f"the loss diverged at a rate of {lrs[-1]:.2g}"
-    return Curve([float(lr) for lr in lrs], [float(loss) for loss in losses], ended)
+    return Curve([float(lr) for lr in lrs], [float(loss) for loss in losses], ended, round(1 / config.smooth) - 1)
 
 
 def suggest(curve: Curve) -> Suggestion:
-    """The library's suggestion, where the curve falls fastest, from the part up to the curve's lowest point.
+    """The library's suggestion, where the curve falls fastest, from the part before the curve's lowest point.
 
     Raises TuningError where nothing falls.
     """
     lowest = min(range(len(curve.losses)), key=curve.losses.__getitem__, default=0)
     descent = LRFinder.__new__(LRFinder)
     descent.history = {"lr": curve.lrs[: lowest + 1], "loss": curve.losses[: lowest + 1]}
-    if lowest <= SKIP_START or curve.losses[lowest] > (1 - LEAST_FALL) * curve.losses[SKIP_START]:
-        reason = curve.ended or f"it fell by less than {LEAST_FALL:.0%}"
+    skip_end = _skip_end(curve.losses[SKIP_START : lowest + 1], curve.lag)
+    if skip_end is None:
+        reason = curve.ended or f"it fell by less than {LEAST_FALL:.0%}, or in one step only"
         raise TuningError(
             f"the search found no learning rate at which the loss goes down ({reason}); "
             "start lower (start_lr), search in more steps (num_iter), "
@@ -91,10 +99,27 @@ def suggest(curve: Curve) -> Suggestion:
             curve.losses,
         )
     with contextlib.redirect_stdout(io.StringIO()):
-        _, rate = descent.plot(skip_start=SKIP_START, skip_end=0, ax=Figure().subplots(), suggest_lr=True)
+        _, rate = descent.plot(skip_start=SKIP_START, skip_end=skip_end, ax=Figure().subplots(), suggest_lr=True)
     at_the_edge = lowest == len(curve.losses) - 1 and not curve.ended
     remark = "; the loss was still falling at end_lr, a wider search may find more" if at_the_edge else ""
     return Suggestion(float(rate), remark)
+
+
+def _skip_end(descent: list[float], lag: int) -> int | None:
+    """How many points to leave out at the end of a descent, its lowest point; None where it does not go down.
+
+    The smoothed loss trails the true one: what it shows at its lowest point had ended `lag` steps before, at a rate
+    lower by as many steps, often by a factor of ten. At the very end, moreover, the slope is a single step's, not the
+    mean of two, and often looks the steepest by chance. Of a short descent less than half is left out, and less where
+    only the end falls.
+    """
+    if len(descent) < 2 or descent[-1] > (1 - LEAST_FALL) * descent[0]:
+        return None
+    most = min(max(SKIP_END, lag), (len(descent) - 1) // 2)
+    for skip_end in range(most, min(most, 1) - 1, -1):
+        if np.gradient(descent[: len(descent) - skip_end]).min() < 0:
+            return skip_end
+    return None  # down in one last step: chance
 
 
 class _NotFiniteError(Exception):
@@ -114,7 +139,7 @@ class _Finder(LRFinder):  # type: ignore[misc]
         self.optimizer.zero_grad()
         with torch.enable_grad(), self.probe.autocast():
             loss = self.criterion(self.model(images), labels)
-        value = float(loss)
+        value = float(loss.detach())
         if not math.isfinite(value):
             rate = self.optimizer.param_groups[0]["lr"]
             raise _NotFiniteError(f"the loss was no longer a number at a rate of {rate:.2g}")

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR, LRScheduler, OneCycleLR
 
@@ -64,18 +66,27 @@ class Cosine:
     def build(self, optimizer: Optimizer, total_steps: int, tuned: Tuned) -> LRScheduler:
         """See :meth:`xaitool.contracts.Scheduler.build`."""
         warm = min(round(self.config.warmup * total_steps), total_steps - 1)
-        last = max(1, total_steps - 1 - warm)
-        floor = self.config.final_factor
+        _set_rate(optimizer, tuned.max_lr)
+        return LambdaLR(optimizer, _WarmCosine(warm, max(1, total_steps - 1 - warm), self.config.final_factor))
 
-        def factor(step: int) -> float:
-            if step < warm:
-                return (step + 1) / (warm + 1)
-            done = min(1.0, (step - warm) / last)
-            return floor + (1 - floor) * (1 + math.cos(math.pi * done)) / 2
 
-        for group in optimizer.param_groups:
-            group["lr"] = tuned.max_lr
-        return LambdaLR(optimizer, factor)
+@dataclass
+class _WarmCosine:
+    """The rate at a step, as a part of its peak. No closure, so that the schedule can be pickled."""
+
+    warm: int
+    down: int
+    floor: float
+
+    def __call__(self, step: int) -> float:
+        if step < self.warm:
+            return (step + 1) / (self.warm + 1)
+        done = min(1.0, (step - self.warm) / self.down)
+        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * done)) / 2
+
+
+def _constant(_step: int) -> float:
+    return 1.0
 
 
 def one_cycle(optimizer: Optimizer, total_steps: int, peak: float, shape: CycleShape) -> LRScheduler:
@@ -83,12 +94,11 @@ def one_cycle(optimizer: Optimizer, total_steps: int, peak: float, shape: CycleS
 
     torch puts it at ``pct_start * total_steps - 1``, between two steps as a rule: then no step is taken at the peak.
     """
-    for group in optimizer.param_groups:
-        group["lr"] = peak
+    _set_rate(optimizer, peak)
     if total_steps < 3:  # no room to go up and down
-        return LambdaLR(optimizer, lambda _step: 1.0)
+        return LambdaLR(optimizer, _constant)
     up = min(max(2, round(shape.pct_start * total_steps)), total_steps - 1)
-    return OneCycleLR(
+    return _OneCycleLR(
         optimizer,
         max_lr=peak,
         total_steps=total_steps,
@@ -100,3 +110,22 @@ def one_cycle(optimizer: Optimizer, total_steps: int, peak: float, shape: CycleS
         div_factor=shape.div_factor,
         final_div_factor=shape.final_div_factor,
     )
+
+
+class _OneCycleLR(OneCycleLR):
+    """Torch's, but never below its last rate and staying there after the last step.
+
+    With linear annealing torch's goes below zero after the last step, and by rounding errors may do so before.
+    """
+
+    def get_lr(self) -> list[float | Tensor]:
+        groups = self.optimizer.param_groups
+        if self.last_epoch == self.total_steps:
+            return [group["lr"] for group in groups]
+        return [max(rate, group["min_lr"]) for rate, group in zip(super().get_lr(), groups, strict=True)]
+
+
+def _set_rate(optimizer: Optimizer, rate: float) -> None:
+    """What torch's schedulers start from; an ``initial_lr`` that an earlier one left would go before it."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] = rate

@@ -38,8 +38,8 @@ class TimmConfig(config.Config):
     pretrained: bool = Field(False, description="Start from timm's pretrained weights (fetched from the hub).")
     drop_rate: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
     stem: Stem | None = Field(None, description="For ResNets: see resnet18; left out, the model's own.")
-    layers: tuple[Count, ...] | None = Field(None, min_length=1, max_length=4, description="Blocks in each stage.")
-    widths: tuple[Width, ...] | None = Field(None, min_length=1, max_length=4, description="Channels of each stage.")
+    layers: tuple[Count, ...] | None = Field(None, min_length=4, max_length=4, description="Blocks in each stage.")
+    widths: tuple[Width, ...] | None = Field(None, min_length=4, max_length=4, description="Channels of each stage.")
 
     @model_validator(mode="after")
     def _own_resnet(self) -> TimmConfig:

@@ -24,8 +24,8 @@ def build_resnet18(config: ResNet18Config, *, num_classes: int, input_size: tupl
 
 def build_timm(config: TimmConfig, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
     """Any timm model, or a ResNet with the stages that the recipe gives."""
-    if config.layers and config.widths:
-        module = _own_resnet(config.layers, config.widths, config.stem or "imagenet", num_classes, input_size[0])
+    if config.layers:
+        module = _own_resnet(config, num_classes, input_size[0])
     else:
         module = _create(config.name, num_classes, input_size[0], config.pretrained, config.drop_rate)
         module = _with_stem(module, config.stem) if config.stem else module
@@ -39,18 +39,18 @@ def _create(name: str, num_classes: int, channels: int, pretrained: bool, drop_r
         return timm.create_model(
             name, pretrained=pretrained, num_classes=num_classes, in_chans=channels, drop_rate=drop_rate
         )
-    except (OSError, RuntimeError) as error:
-        if not pretrained:
-            raise
+    except OSError as error:  # all of the hub's errors are
+        what, instead = ("the pretrained weights of ", "set pretrained: false to start from random weights, or ")
         raise DataUnavailableError(
-            f"the pretrained weights of '{name}' could not be fetched ({error}); set pretrained: false to start from "
-            "random weights, or run once where there is a network so that they are in the hub's cache"
+            f"{what if pretrained else ''}'{name}' could not be fetched ({error}); {instead if pretrained else ''}"
+            "run once where there is a network so that they are in the hub's cache"
         ) from error
+    except (RuntimeError, TypeError, ValueError) as error:  # an unknown tag, a model that has no weights, ...
+        raise XaitoolError(f"timm cannot make '{name}': {error}") from error
 
 
-def _own_resnet(
-    layers: tuple[int, ...], widths: tuple[int, ...], stem: Stem, num_classes: int, channels: int
-) -> nn.Module:
+def _own_resnet(config: TimmConfig, num_classes: int, channels: int) -> nn.Module:
+    layers, widths = cast("tuple[int, ...]", config.layers), cast("tuple[int, ...]", config.widths)
     # timm's plain stem is 64 channels wide whatever the stages are; the deep one can have any width and is replaced.
     # Any: timm annotates the block as an instance and the first convolution as what the deep stem has there.
     module: Any = ResNet(
@@ -61,9 +61,11 @@ def _own_resnet(
         channels=widths,
         stem_type="deep",
         stem_width=widths[0] // 2,
+        drop_rate=config.drop_rate,
+        zero_init_last=False,  # with a block or two a stage, a branch that starts at zero starts late
     )
     module.conv1 = _convolution(channels, widths[0], 7, stride=2)
-    return _with_stem(module, stem)
+    return _with_stem(module, config.stem or "imagenet")
 
 
 def _with_stem(module: nn.Module, stem: Stem) -> nn.Module:
@@ -107,7 +109,19 @@ def _spatial(module: nn.Module, names: list[str], input_size: tuple[int, int, in
     try:
         with borrowed(module), torch.no_grad():
             module.eval()(torch.zeros(1, *input_size))
+    except (AssertionError, RuntimeError, ValueError) as error:  # as timm's models refuse images
+        raise XaitoolError(_unfit(module, input_size, error)) from error
     finally:
         for handle in handles:
             handle.remove()
     return tuple(name for name in names if len(sizes.get(name, ())) == 4 and sizes[name][2:].numel() > 1)
+
+
+def _unfit(module: nn.Module, input_size: tuple[int, int, int], error: Exception) -> str:
+    given, (_, height, width) = "x".join(map(str, input_size)), input_size
+    made_for = getattr(module, "default_cfg", {}).get("input_size", ())
+    size = f"; it was made for {'x'.join(map(str, made_for))}" if made_for else ""
+    return (
+        f"this timm model takes no images of {given} ({error}){size}. Resize the {width}x{height} images in the data "
+        "set's transforms, of training and of test images, or choose another model"
+    )

@@ -40,9 +40,5 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path, quiet: bool) -> No
     from xaitool.engine import run as engine
     from xaitool.engine.progress import Display, Silent
 
-    try:
-        finished = engine.run(checked, out=out, display=Silent() if quiet else Display())
-    except KeyboardInterrupt:
-        click.echo("\ninterrupted; run.json in the run's folder says where", err=True)
-        raise
+    finished = engine.run(checked, out=out, display=Silent() if quiet else Display())
     click.echo(finished.folder)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaitool.data.pipeline import Step, compose, rehearse
+from xaitool.data.transforms import Step, compose, rehearse
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

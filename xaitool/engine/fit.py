@@ -98,8 +98,8 @@ def fit(
                         images_per_second=images / seconds,
                     )
                 )
-                display.line(_told(fitted.history[-1], settings.epochs))
                 on_epoch(fitted, trainer.kept)
+                display.line(_told(fitted.history[-1], settings.epochs))
             trainer.finish()
         finally:
             trainer.release()
@@ -158,6 +158,8 @@ class _Trainer:
                 looked = now
                 note = f"loss {self._finite(loss_sum, images_seen, lrs):.3f}"
             bar(len(labels), note)
+        if not images_seen:
+            raise TrainingError("the loader of training images gave no batch in this epoch; can it be iterated twice?")
         return self._finite(loss_sum, images_seen, lrs), float(correct) / images_seen, images_seen
 
     def step(self, images: Tensor, labels: Tensor, lrs: list[float]) -> Tensor:

@@ -40,8 +40,9 @@ class Journal:
             self._write()
             yield
         except KeyboardInterrupt:
-            log.warning("interrupted in stage %s", self.state["stage"])
-            self._end("interrupted", f"interrupted in stage {self.state['stage']}")
+            stage = self.state["stage"]
+            self._end("interrupted", f"interrupted in stage {stage}")
+            self.display.warn(f"interrupted in stage {stage}; what there is so far is in {self.folder}")
             raise
         except Exception as error:
             log.exception("failed in stage %s", self.state["stage"])

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from xaitool.contracts import Images
@@ -44,7 +45,7 @@ class SeededBatches(Sampler[list[Draw]]):
         epoch_seed = derive(self.seed, self.epoch)
         order = torch.arange(self.size)
         if self.shuffle:
-            order = torch.randperm(self.size, generator=torch.Generator().manual_seed(epoch_seed))
+            order = torch.randperm(self.size, generator=Generator().manual_seed(epoch_seed))
         for number, chunk in enumerate(order.split(self.batch_size)):
             if number < len(self):
                 seed = derive(epoch_seed, number)
@@ -90,8 +91,28 @@ def make_loader(
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
         # torch draws a base seed for the workers from here rather than from the global generator.
-        generator=torch.Generator().manual_seed(seed),
+        generator=Generator().manual_seed(seed),
     )
+
+
+@contextmanager
+def order_kept(loader: object) -> Iterator[None]:
+    """Put back, on leaving, whatever a loader's order follows from: its generators, and its count of epochs."""
+    samplers = [getattr(loader, name, None) for name in ("base_dataloader", "sampler", "batch_sampler")]
+    inner = [getattr(sampler, "sampler", None) for sampler in samplers]
+    parts = [part for part in (loader, *samplers, *inner) if part is not None]
+    generators = {
+        id(found): found for part in parts if isinstance(found := getattr(part, "generator", None), Generator)
+    }
+    states = [(generator, generator.get_state()) for generator in generators.values()]
+    counts = [(part, name, vars(part)[name]) for part in parts for name in ("epoch", "iteration") if name in vars(part)]
+    try:
+        yield
+    finally:
+        for generator, state in states:
+            generator.set_state(state)
+        for part, name, count in counts:
+            setattr(part, name, count)
 
 
 def auto_workers(device_type: str) -> int:

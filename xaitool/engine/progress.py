@@ -41,12 +41,12 @@ class Display:
     def line(self, text: str) -> None:
         """Say one thing."""
         log.info(text)
-        self.console.print(text, markup=False)
+        self.console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Say one thing that deserves attention."""
         log.warning(text)
-        self.console.print(f"warning: {text}", markup=False, style="yellow")
+        self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
 
     @contextmanager
     def bar(self, label: str, total: int) -> Iterator[Bar]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -74,7 +75,7 @@ def report(
     seconds = journal["stages"]["fit"]["seconds"]
     page = ReportData(
         name=recipe.settings.name,
-        created=journal["started"],
+        created=_date(journal["started"]),
         sentence=_sentence(evaluation, data),
         facts=[
             ("Test accuracy", f"{evaluation.accuracy:.2%}"),
@@ -144,14 +145,13 @@ def _explanations(
             rows = explained.rows[part]
             if len(rows) == 0:
                 continue
+            # Where the model is right, the predicted class is the true one, and one map says it all.
+            twice = {"true"} if what == "correct" and "predicted" in by_target else set()
+            shown = {target: maps[part] for target, maps in by_target.items() if target not in twice}
             drawn = figures.explained(
-                pictures(data, explained.images[part]),
-                *_labels(evaluation, rows),
-                data.classes,
-                {target: maps[part] for target, maps in by_target.items()},
-                method,
+                pictures(data, explained.images[part]), *_labels(evaluation, rows), data.classes, shown, method
             )
-            alt = f"{what.capitalize()} test images with the maps of {method} for {', '.join(by_target)} class."
+            alt = f"{what.capitalize()} test images with the maps of {method} for {', '.join(shown)} class."
             items.append(gallery.add(f"{method}_{what}", drawn, alt))
     return [Section("Explanations", "What speaks for which class.", items)] if items else []
 
@@ -204,6 +204,12 @@ def _data(gallery: _Gallery, data: DataBundle, seed: int) -> list[FigureItem]:
             "One training image and its red, green and blue channels.",
         ),
     ]
+
+
+def _date(stamp: str) -> str:
+    """``22 November 2026, 09:42``."""
+    moment = datetime.fromisoformat(stamp)
+    return f"{moment.day} {moment:%B %Y, %H:%M}"
 
 
 def _duration(seconds: float) -> str:

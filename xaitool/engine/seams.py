@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Subject, Tuned
-from xaitool.errors import ContractError
+from xaitool.errors import ContractError, XaitoolError
 from xaitool.recipe.resolve import Resolved
 
 
@@ -35,6 +35,8 @@ class Seam:
             self.require(len(split) == len(ids), f"has {len(split)} {name} images but {len(ids)} ids")
             image, label = split[0]
             self._image(name, image, label, data)
+        self._one_size(data)
+        self._test_is_fixed(data)
         masks = data.test_masks
         self.require(masks is None or len(masks) == len(data.test), "should have a mask for each test image")
         return data  # type: ignore[no-any-return]
@@ -47,6 +49,24 @@ class Seam:
         self.require(image.shape[0] == len(data.mean) == len(data.std), "mean and std should be one number a channel")
         self.require(bool(image.isfinite().all()), f"the first {split} image holds NaN or infinite values")
         self.require(0 <= int(label) < len(data.classes), f"label {label} is not in 0..{len(data.classes) - 1}")
+
+    def _one_size(self, data: DataBundle) -> None:
+        """A network is built for one size; the recipe's transforms may have made two of it."""
+        train, test = (" x ".join(map(str, split[0][0].shape)) for split in (data.train, data.test))
+        if train != test:
+            raise XaitoolError(
+                f"dataset {self.component.label}: the training images are {train} and the test images {test}; "
+                "transform both to one size"
+            )
+
+    def _test_is_fixed(self, data: DataBundle) -> None:
+        """The recipe's transforms may have made the test images random; a few looks at one of them tell."""
+        first = data.test[0][0]
+        if not all(torch.equal(first, data.test[0][0]) for _ in range(10)):
+            raise XaitoolError(
+                f"dataset {self.component.label}: a test image is another one each time; leave random transforms to "
+                "the training images, or have them always applied (p: 1.0)"
+            )
 
     def model(self, bundle: Any, num_classes: int) -> ModelBundle:
         """A model that turns two images into finite logits."""

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator
 from torch import Tensor, nn
 
 from xaitool.contracts import Probe, Scheduler, Tuned
+from xaitool.engine.loading import order_kept
 from xaitool.engine.optimize import make_loss, make_optimizer
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
@@ -32,7 +33,7 @@ def tune(
     Raises TuningError, with the curve as far as it went.
     """
     display = display or Silent()
-    with using(runtime) as runtime, kept(), runtime.fast():
+    with using(runtime) as runtime, kept(), order_kept(batches), runtime.fast():
         seed_all(derive(seed, "tune"))
         # In the copy, not in the user's module: moving a module and setting its mode changes it.
         module = runtime.place(copy.deepcopy(module)).train()

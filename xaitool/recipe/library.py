@@ -19,11 +19,16 @@ def names() -> list[str]:
 def locate(recipe: str | Path) -> Path:
     """The file that a user means: a path, or the name of one that comes with xaitool. Raises RecipeError."""
     path = Path(recipe)
-    if path.exists() or isinstance(recipe, Path):
-        return path
     known = names()
-    if recipe in known:
-        return _folder() / f"{recipe}.yaml"
+    try:
+        if isinstance(recipe, Path) or path.is_file():
+            return path
+        if recipe in known:  # also where a folder is called that, as that of its runs may be
+            return _folder() / f"{recipe}.yaml"
+        if path.exists():
+            return path
+    except OSError:  # a name too long, a folder that may not be looked into: reading it will say so
+        return path
     hint = did_you_mean(recipe, known) or f"; xaitool comes with {', '.join(known)}"
     raise RecipeError([Problem(recipe, "", f"there is no such file, and no recipe of this name{hint}")])
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Iterable
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
@@ -38,19 +39,38 @@ def installed(package: str) -> str:
 
 def dump(data: dict[str, Any]) -> str:
     """YAML that :mod:`xaitool.recipe.source` reads back as the same data."""
-    return yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return yaml.dump(_escaped(data), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+
+
+def _escaped(value: Any) -> Any:
+    """The same with every ``$`` in a value doubled; keys are never substituted."""
+    if isinstance(value, dict):
+        return {key: _escaped(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_escaped(item) for item in value]
+    return value.replace("$", "$$") if isinstance(value, str) else value
 
 
 class _Dumper(yaml.SafeDumper):
-    """PyYAML writes YAML 1.1; strings that 1.2 reads as something else, or that hold a ``$``, need care."""
+    """PyYAML writes YAML 1.1; strings that 1.2 reads as something else need care."""
 
     def ignore_aliases(self, data: Any) -> bool:
         return True
 
 
 def _string(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
-    style = None if isinstance(resolve(text), str) else "'"
-    return dumper.represent_scalar("tag:yaml.org,2002:str", text.replace("$", "$$"), style=style)
+    style = None if _is_text(text) else "'"
+    if re.search("[\x85\u2028\u2029]", text):  # PyYAML would write them as line breaks, which are read as spaces
+        style = '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+def _is_text(text: str) -> bool:
+    """Whether it reads as a text where it stands unquoted."""
+    try:
+        return isinstance(resolve(text), str)
+    except ValueError:  # 1e999, say, which is refused as a number
+        return False
 
 
 _Dumper.add_representer(str, _string)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,10 +16,11 @@ from xaitool.component import Kind
 from xaitool.errors import ComponentError, Problem, RecipeError
 from xaitool.plugins import Catalog, Offer, catalog
 from xaitool.recipe import library
+from xaitool.recipe.document import Keys, dotted
 from xaitool.recipe.lock import dump, locked
 from xaitool.recipe.schema import Settings
 from xaitool.recipe.source import Source, override, override_values, parse, read
-from xaitool.recipe.validate import dotted, validate
+from xaitool.recipe.validate import validate
 
 
 @dataclass(frozen=True)
@@ -97,14 +100,16 @@ def resolve(source: Source) -> Recipe:
     offers = catalog()
     settings, problems = validate(Settings, source.data, source)
     found: dict[str, list[Resolved]] = {"dataset": [], "model": [], "scheduler": [], "explainer": [], "metric": []}
+    labels: dict[str, Keys] = {}
     for kind, path, ref in _slots(source.data):
         resolved, wrong = _component(offers, kind, path, ref, source)
         problems += wrong
+        if resolved and kind == "explainer":
+            problems += _repeated(resolved.label, labels, path, source)
         if resolved:
             found[kind].append(resolved)
-    problems += _repeated_labels(found["explainer"], source)
     if problems or settings is None:
-        raise RecipeError(problems)
+        raise RecipeError(_in_order(problems, source))
     return Recipe(
         source,
         settings,
@@ -116,7 +121,7 @@ def resolve(source: Source) -> Recipe:
     )
 
 
-def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, tuple[str | int, ...], dict[str, Any]]]:
+def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, Keys, dict[str, Any]]]:
     """Every place where a recipe names a component, as far as it is well formed: kind, path and what stands there."""
     train, explain = data.get("train"), data.get("explain")
     singles: list[tuple[Kind, tuple[str, ...], Any]] = [
@@ -125,7 +130,7 @@ def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, tuple[str | int, ...], 
         ("scheduler", ("train", "scheduler"), train.get("scheduler") if isinstance(train, dict) else None),
     ]
     lists: list[tuple[Kind, str]] = [("explainer", "methods"), ("metric", "metrics")]
-    slots: list[tuple[Kind, tuple[str | int, ...], Any]] = [*singles]
+    slots: list[tuple[Kind, Keys, Any]] = [*singles]
     for kind, key in lists:
         items = explain.get(key) if isinstance(explain, dict) else None
         if isinstance(items, list):
@@ -137,7 +142,7 @@ def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, tuple[str | int, ...], 
 
 
 def _component(
-    offers: Catalog, kind: Kind, path: tuple[str | int, ...], ref: dict[str, Any], source: Source
+    offers: Catalog, kind: Kind, path: Keys, ref: dict[str, Any], source: Source
 ) -> tuple[Resolved | None, list[Problem]]:
     options = {key: value for key, value in ref.items() if key != "use" and (kind, key) != ("explainer", "as")}
     try:
@@ -153,15 +158,20 @@ def _component(
     return resolved, problems
 
 
-def _repeated_labels(explainers: Sequence[Resolved], source: Source) -> list[Problem]:
-    labels = [each.label for each in explainers]
-    repeated = sorted({label for label in labels if labels.count(label) > 1})
-    key = ("explain", "methods")
-    return [
-        Problem(
-            source.where(key),
-            dotted(key),
-            f"'{label}' is there more than once; give each a name of its own, as in {{use: {label}, as: {label}-2}}",
-        )
-        for label in repeated
-    ]
+def _repeated(label: str, labels: dict[str, Keys], path: Keys, source: Source) -> list[Problem]:
+    """A complaint where an explainer has the label of an earlier one; `labels` remembers where each was seen."""
+    first = labels.setdefault(label, path)
+    if first == path:
+        return []
+    message = f"another method is '{label}' already ({source.where(first)}); tell them apart with "
+    return [Problem(source.where(path), dotted(path), f"{message}as: {label}-2")]
+
+
+def _in_order(problems: Sequence[Problem], source: Source) -> list[Problem]:
+    """By line and column; those of overrides, which stand in no line, come last, as they were."""
+
+    def place(problem: Problem) -> tuple[float, ...]:
+        line_and_column = re.fullmatch(re.escape(source.name) + ":([0-9]+):([0-9]+)", problem.where)
+        return tuple(map(float, line_and_column.groups())) if line_and_column else (math.inf,)
+
+    return sorted(problems, key=place)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic_core import PydanticCustomError
 
 from xaitool.config import Config
 
@@ -31,7 +32,11 @@ class MethodRef(ComponentRef):
 
 
 def _from_bare_name(value: Any) -> Any:
-    return {"use": value} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"use": value}
+    if not isinstance(value, dict | ComponentRef):
+        raise PydanticCustomError("at_value", "should be a component's name, or a mapping with 'use' and its options")
+    return value
 
 
 Component = Annotated[ComponentRef, BeforeValidator(_from_bare_name)]
@@ -103,7 +108,12 @@ def _true_is_a_word(value: Any) -> Any:
     return "true" if value is True else value
 
 
-Target = Annotated[str, BeforeValidator(_true_is_a_word), Field(min_length=1)]
+Target = Annotated[
+    str,
+    BeforeValidator(_true_is_a_word),
+    Field(min_length=1),
+    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1}, {"const": True}]}),
+]
 
 
 class ExplainSettings(Config):

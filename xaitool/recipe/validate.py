@@ -1,14 +1,21 @@
-"""Validation with pydantic, told in a recipe's own terms: keys, places and suggestions."""
+"""Validation with pydantic, told in a recipe's own terms: keys, places and suggestions.
+
+A validator can choose the place of its own error: ``PydanticCustomError("at_key", ...)`` is reported at the key, any
+other at the value.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from itertools import groupby
 from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
 from xaitool.errors import Problem
+from xaitool.recipe.document import dotted
 from xaitool.recipe.source import Source
+from xaitool.recipe.wording import either, hint, shown, words_for
 from xaitool.suggest import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -20,53 +27,55 @@ def validate(model: type[Model], data: Any, source: Source, at: Path = ()) -> tu
     try:
         return model.model_validate(data), []
     except ValidationError as error:
-        return None, [_problem(model, data, detail, source, at) for detail in error.errors(include_url=False)]
+        return None, list(_problems(model, data, error, source, at))
 
 
-def dotted(path: Sequence[str | int]) -> str:
-    """``explain.methods.0.layers``, as ``--set`` takes it."""
-    return ".".join(map(str, path))
+def _problems(model: type[BaseModel], data: Any, error: ValidationError, source: Source, at: Path) -> Iterable[Problem]:
+    details = [(_in_data(detail["loc"], data), detail) for detail in error.errors(include_url=False)]
+    for path, group in groupby(details, lambda pair: pair[0]):  # the branches of a union complain one after the other
+        among = [detail for _, detail in group]
+        if among[0]["type"] == "too_short" and any(p[: len(path)] == path != p for p, _ in details):
+            continue  # pydantic counts only the items that are as they should be, and has complained of the others
+        yield _problem(model, data, path, among, source, at)
 
 
-def _problem(model: type[BaseModel], data: Any, detail: Any, source: Source, at: Path) -> Problem:
-    path = _in_data(detail["loc"], data)
-    match detail["type"]:
+def _problem(model: type[BaseModel], data: Any, path: Path, details: list[Any], source: Source, at: Path) -> Problem:
+    """What is wrong at one path."""
+    first = details[0]
+    match first["type"]:
         case "extra_forbidden":
-            known = _fields_at(model, path[:-1], data)
+            known = sorted({name for each in _models_at(model, path[:-1], data) for name in _fields(each)})
             return Problem(source.where(at + path), dotted(at + path), "unknown key" + _suggestion(path[-1], known))
+        case "missing" if isinstance(first["loc"][-1], int):
+            return Problem(source.where_value(at + path), dotted(at + path), "has too few items")
         case "missing":
-            return Problem(source.where(at + path), dotted((*at, *path)), "is missing")
-        case "union_tag_invalid" | "union_tag_not_found":
-            path = (*path, "name")
-            message = f"should be one of {detail['ctx'].get('expected_tags', 'sgd, adamw')}"
-        case "literal_error":
-            message = f"should be {detail['ctx']['expected']}{did_you_mean(str(detail['input']), _words(detail))}"
-        case _:
-            message = _sentence(detail["msg"])
+            return Problem(source.where(at + path), dotted(at + path), "is missing")
+        case "union_tag_not_found" | "union_tag_invalid":
+            return _untagged(model, data, path, first, source, at)
+        case "at_key":
+            message = "; ".join(dict.fromkeys(map(words_for, details)))
+            return Problem(source.where(at + path), dotted(at + path), message)
+    words = either(map(words_for, details))
+    message = words + shown(first, words) + next(filter(None, map(hint, details)), "")
     place = source.where_value(at + path) if _exists(path, data) else source.where(at + path)
-    return Problem(place, dotted(at + path), message + _shown(detail))
+    return Problem(place, dotted(at + path), message)
+
+
+def _untagged(model: type[BaseModel], data: Any, path: Path, detail: Any, source: Source, at: Path) -> Problem:
+    """A mapping whose ``name`` should say which of several kinds it is, and does not."""
+    key = str(detail["ctx"]["discriminator"]).strip("'")
+    tags = [str(tag) for each in _models_at(model, path, data) for tag in _tags(each, key)]
+    expected = " or ".join(f"'{tag}'" for tag in tags)
+    full = (*at, *path, key)
+    if detail["type"] == "union_tag_not_found":
+        return Problem(source.where(full), dotted(full), f"is missing; it should be {expected}")
+    given = detail["input"][key]
+    but = f", not '{given}'{did_you_mean(given, tags)}" if isinstance(given, str) else ""
+    return Problem(source.where_value(full), dotted(full), f"should be {expected}{but}")
 
 
 def _suggestion(word: str | int, known: Sequence[str]) -> str:
     return did_you_mean(str(word), known) or (f" (there are {', '.join(known)})" if known else "")
-
-
-def _sentence(message: str) -> str:
-    message = message.removeprefix("Value error, ")
-    return message[:1].lower() + message[1:]
-
-
-def _shown(detail: Any) -> str:
-    """The value that was given, where it is short and the message does not speak of it."""
-    value = detail["input"]
-    if detail["type"] in ("transform", "pipeline") or not isinstance(value, str | int | float | bool | type(None)):
-        return ""
-    text = "null" if value is None else repr(value)
-    return f", not {text}" if len(text) < 60 and text not in detail["msg"] else ""
-
-
-def _words(detail: Any) -> list[str]:
-    return [word.strip("' ") for word in detail["ctx"]["expected"].replace(" or ", ",").split(",")]
 
 
 def _in_data(location: Sequence[str | int], data: Any) -> Path:
@@ -83,7 +92,10 @@ def _in_data(location: Sequence[str | int], data: Any) -> Path:
 
 
 def _exists(path: Path, data: Any) -> bool:
+    part: Any
     for part in path:
+        if not isinstance(data, dict | list | tuple):
+            return False
         try:
             data = data[part]
         except (KeyError, IndexError, TypeError):
@@ -91,28 +103,28 @@ def _exists(path: Path, data: Any) -> bool:
     return True
 
 
-def _fields_at(model: type[BaseModel], path: Path, data: Any) -> list[str]:
-    """The keys that are known at a path below `model`."""
-    candidates: list[Any] = [model]
+def _models_at(model: type[BaseModel], path: Path, data: Any) -> list[type[BaseModel]]:
+    """The models that describe what stands at a path below `model`; where its ``name`` chooses one, that one."""
+    models = [model]
     for part in path:
         data = data[part]
-        found = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-        steps: list[Any] = []
-        for candidate in found:
-            field = candidate.model_fields.get(str(part))
-            steps += _models(field.annotation) if field else []
-        candidates = steps or candidates if isinstance(part, int) else steps
-    models = [c for c in candidates if isinstance(c, type) and issubclass(c, BaseModel)]
-    tagged = [m for m in models if isinstance(data, dict) and "name" in data and data["name"] in _tags(m)]
-    return sorted({field.alias or name for m in tagged or models for name, field in m.model_fields.items()})
+        if isinstance(part, str):
+            fields = [each.model_fields[part] for each in models if part in each.model_fields]
+            models = [found for field in fields for found in _models(field.annotation)]
+    chosen = [each for each in models if isinstance(data, dict) and data.get("name") in _tags(each, "name")]
+    return chosen or models
 
 
-def _tags(model: type[BaseModel]) -> tuple[Any, ...]:
-    field = model.model_fields.get("name")
+def _fields(model: type[BaseModel]) -> list[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _tags(model: type[BaseModel], key: str) -> tuple[Any, ...]:
+    field = model.model_fields.get(key)
     return get_args(field.annotation) if field else ()
 
 
-def _models(annotation: Any) -> list[Any]:
+def _models(annotation: Any) -> list[type[BaseModel]]:
     """All model classes anywhere in a type annotation."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]

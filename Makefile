@@ -1,0 +1,38 @@
+# make demo: the quickstart, from nothing. make test: everything that is tested. Both set up their own environment.
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+RECIPE ?= recipes/quickstart.yaml
+# One process a core, but a whole training to itself: each process computes with one thread.
+JOBS ?= auto
+
+.PHONY: help setup demo test lint types clean
+
+help: ## show what there is
+	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+$(VENV)/.ready: pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xaitool needs Python 3.11 or newer; make PYTHON=python3.12 ...")'
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check uv
+	$(BIN)/python -m uv pip install --quiet --python $(BIN)/python --editable . --group dev
+	touch $@
+
+setup: $(VENV)/.ready ## make the environment in .venv and install xaitool into it
+
+demo: setup ## train, explain and report: the quickstart, without a network
+	$(BIN)/xaitool run $(RECIPE)
+
+test: setup ## run the tests
+	$(BIN)/python -m pytest -n $(JOBS)
+
+lint: setup ## ruff
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: setup ## mypy
+	$(BIN)/mypy
+
+clean: ## take the environment and all caches away
+	rm -rf $(VENV) build dist .pytest_cache .mypy_cache .ruff_cache .hypothesis .benchmarks

@@ -1,0 +1,49 @@
+"""A recipe that runs in seconds, and one finished run of it for all tests that only look."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from xaitool import Recipe, Run, run
+
+TINY = """
+recipe: 1
+name: tiny
+seed: 3
+runtime: {device: cpu}
+dataset:
+  use: shapes
+  train: 160
+  test: 64
+  classes: [circle, cross, star]
+  augment: [HorizontalFlip]
+model: {use: timm, name: resnet, stem: cifar, layers: [1, 1, 1, 1], widths: [8, 8, 16, 16]}
+train:
+  epochs: 2
+  batch_size: 32
+  optimizer: {name: sgd, momentum: 0.9, nesterov: true, weight_decay: 5.0e-4}
+  scheduler: {use: lr_finder_onecycle, num_iter: 30, start_lr: 1.0e-3, end_lr: 3}
+  label_smoothing: 0.1
+  ema: {decay: 0.9}
+explain:
+  select: {misclassified: 6, correct: 4}
+  targets: [predicted, true, runner_up, star]
+  methods: [gradcam, gradcam++, {use: gradcam, as: gradcam-layer1, layers: [layer1]}]
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny() -> Recipe:
+    return Recipe.parse(TINY)
+
+
+@pytest.fixture(scope="session")
+def finished(tiny: Recipe, tmp_path_factory: pytest.TempPathFactory) -> Run:
+    return run(tiny, out=tmp_path_factory.mktemp("runs"))
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Path:
+    return tmp_path / "runs"
