@@ -86,11 +86,11 @@ class Run:
     def _file(self, name: str) -> Path:
         path = self.folder / name
         if not path.is_file():
-            raise FolderError(f"{self.folder} has no {name}; the run is {self.journal['state']}")
+            raise FolderError(f"{self.folder} has no {name}; run.json says how far the run got")
         return path
 
     def _json(self, name: str) -> dict[str, Any]:
-        return json.loads((self.folder / name).read_text("utf-8"))  # type: ignore[no-any-return]
+        return json.loads(self._file(name).read_text("utf-8"))  # type: ignore[no-any-return]
 
     def _table(self, name: str) -> list[dict[str, str]]:
         with self._file(name).open(encoding="utf-8", newline="") as file:

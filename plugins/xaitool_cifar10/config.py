@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, StrictBool
 
 from xaitool import config
 from xaitool.data.pipeline import Pipeline
 
+DEFAULT_ROOT = "~/.cache/xaitool"
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -23,12 +24,12 @@ class Config(config.Config):
     """CIFAR-10 (Krizhevsky 2009)."""
 
     root: str = Field(
-        "~/.cache/xaitool",
+        DEFAULT_ROOT,
         min_length=1,
         description="A folder with cifar-10-python.tar.gz or cifar-10-batches-py (downloaded there if it has neither), "
         "or with train/<class>/*.png and test/<class>/*.png.",
     )
-    download: bool = Field(True, description="Fetch the official archive where root does not have the data.")
+    download: StrictBool = Field(True, description="Fetch the official archive where root does not have the data.")
     limit: Limit = Field(Limit(), description="Take a class-balanced subset.")
     augment: Pipeline = Field([], description="Albumentations transforms of the training images.")
     test_transform: Pipeline = Field([], description="Albumentations transforms of the test images.")

@@ -37,15 +37,15 @@ def build(config: Config, *, seed: int) -> DataBundle:
     train = _split(folder, "train", config.limit.train, seed)
     test = _split(folder, "test", config.limit.test, seed)
 
-    def images(rows: Rows, steps: list[Step]) -> ImageArray:
+    def images(rows: Rows, steps: list[Step], fixed: bool = False) -> ImageArray:
         try:
-            return ImageArray(rows.images, rows.labels, config.mean, config.std, steps, rows=rows.chosen)
+            return ImageArray(rows.images, rows.labels, config.mean, config.std, steps, rows.chosen, fixed)
         except ValueError as error:
             raise XaitoolError(f"dataset cifar10: {error}") from error
 
     return DataBundle(
         train=images(train, config.augment),
-        test=images(test, config.test_transform),
+        test=images(test, config.test_transform, fixed=True),
         classes=CLASSES,
         mean=config.mean,
         std=config.std,

@@ -19,11 +19,12 @@ from torchvision.datasets.utils import check_integrity
 from xaitool.data.cache import cached_folder
 from xaitool.errors import DataUnavailableError, XaitoolError
 from xaitool.suggest import did_you_mean
+from xaitool_cifar10.config import DEFAULT_ROOT
 
 CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
-_log = logging.getLogger(__name__)
+_log = logging.getLogger("xaitool.cifar10")
 
 
 def decoded(root: Path, download: bool) -> Path:
@@ -34,6 +35,9 @@ def decoded(root: Path, download: bool) -> Path:
     if _is_tree(root):
         files = {split: _png_files(root / split) for split in SPLITS}
         return cached_folder(f"cifar10-png-{_listing_digest(root, files)}", lambda to: _decode_pngs(root, files, to))
+    if not root.exists() and root != Path(DEFAULT_ROOT).expanduser():
+        # A mistyped name must neither be answered from the cache nor have 170 MB fetched into it.
+        raise DataUnavailableError(_ways_out(root, False, FileNotFoundError(f"there is no folder {root}")))
     return cached_folder(f"cifar10-{CIFAR10.tgz_md5}", lambda to: _decode_official(root, download, to))
 
 
@@ -70,7 +74,8 @@ def _ways_out(root: Path, download: bool, error: Exception) -> str:
         f"{archive}: {f'unpacking it: {error}' if archive.exists() else 'not there'}",
     ]
     if not archive.exists():
-        tried.append(f"fetching {CIFAR10.url}: {error}" if download else "fetching it: not allowed (download: false)")
+        refused = "the folder does not exist" if not root.exists() else "not allowed (download: false)"
+        tried.append(f"fetching {CIFAR10.url}: {error}" if download else f"fetching it: {refused}")
     return "\n  ".join(
         [
             "there is no CIFAR-10 to be had. Tried:",

@@ -54,7 +54,13 @@ class CAM:
         if not len(images):
             return images.new_zeros(0, *images.shape[2:])
         size = self.config.batch_size
-        with torch.inference_mode(False), borrowed(subject.module), torch.enable_grad():
+        _check_precision(subject.module)
+        with (
+            torch.inference_mode(False),
+            torch.autocast(images.device.type, enabled=False),  # the library computes the maps in numpy, in float32
+            borrowed(subject.module),
+            torch.enable_grad(),
+        ):
             subject.module.eval().requires_grad_(False)
             maps = [
                 # Copies: an inference tensor cannot take part in a graph, nor should the caller's graph go on in ours.
@@ -144,6 +150,14 @@ def _check_spatial(name: str, output: Any) -> None:
         raise ExplainError(f"layer '{name}' gives {shape}, not N x channels x height x width; choose another layer")
     if output.shape[2] * output.shape[3] == 1:
         raise ExplainError(f"layer '{name}' gives maps of 1 x 1, which point nowhere; choose an earlier layer")
+
+
+def _check_precision(module: nn.Module) -> None:
+    kinds = {str(each.dtype) for each in module.parameters() if each.is_floating_point()} - {"torch.float32"}
+    if kinds:
+        raise ExplainError(
+            f"the model has parameters in {', '.join(sorted(kinds))}; CAM methods need float32: .float()"
+        )
 
 
 def _check_each_ran_once(passes: dict[str, _Passes]) -> None:

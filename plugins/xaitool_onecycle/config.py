@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from xaitool import config
 
@@ -19,9 +19,15 @@ class CycleShape(config.Config):
     anneal: Literal["cos", "linear"] = Field("cos", description="How the rate goes up and down.")
     div_factor: float = Field(25.0, gt=1, description="The rate starts at peak / div_factor.")
     final_div_factor: float = Field(1e4, ge=1, description="It ends at peak / (div_factor * final_div_factor).")
-    cycle_momentum: bool = Field(False, description="Move the momentum (or beta1) against the rate.")
+    cycle_momentum: StrictBool = Field(False, description="Move the momentum (or beta1) against the rate.")
     base_momentum: float = Field(0.85, ge=0, lt=1, description="Its least value, at the peak of the rate.")
     max_momentum: float = Field(0.95, ge=0, lt=1, description="Its greatest value, at both ends.")
+
+    @model_validator(mode="after")
+    def _momentum_ascends(self) -> Self:
+        if self.base_momentum > self.max_momentum:
+            raise ValueError(f"base_momentum ({self.base_momentum:g}) is above max_momentum ({self.max_momentum:g})")
+        return self
 
 
 class OneCycleConfig(CycleShape):

@@ -26,23 +26,22 @@ from xaitool_onecycle.config import LRFinderOneCycleConfig
 
 # The first points are left out, as the library does: the average is still settling.
 SKIP_START = 10
-# So are at least this many points before the lowest one, where there are enough.
+# So are the last points before the lowest one, at most this many of them.
 SKIP_END = 5
+# The descent has ended when, of a fall of at least this part of the loss, this part is lost again; what falls later
+# falls from a broken model.
+FALL, LOST = 0.05, 0.25
 # A smaller fall than this, from there to the lowest point, is noise.
 LEAST_FALL = 0.01
 
 
 @dataclass(frozen=True)
 class Curve:
-    """Learning rates and smoothed training losses, one a step, finite.
-
-    ended: why the test stopped early, if it did. lag: by how many steps the smoothed loss trails the true one.
-    """
+    """Learning rates and smoothed training losses, one a step, finite; ended: why the test stopped early, if it did."""
 
     lrs: list[float]
     losses: list[float]
     ended: str = ""
-    lag: int = 0
 
 
 @dataclass(frozen=True)
@@ -77,18 +76,16 @@ def range_test(probe: Probe, config: LRFinderOneCycleConfig) -> Curve:
     # The library notes the rate before the loss: of a step that raised, neither is there.
     if not ended and len(lrs) < config.num_iter:
         ended = f"the loss diverged at a rate of {lrs[-1]:.2g}"
-    return Curve([float(lr) for lr in lrs], [float(loss) for loss in losses], ended, round(1 / config.smooth) - 1)
+    return Curve([float(lr) for lr in lrs], [float(loss) for loss in losses], ended)
 
 
 def suggest(curve: Curve) -> Suggestion:
-    """The library's suggestion, where the curve falls fastest, from the part before the curve's lowest point.
+    """The library's suggestion, where the curve falls fastest, from the part before the curve's turning point.
 
     Raises TuningError where nothing falls.
     """
-    lowest = min(range(len(curve.losses)), key=curve.losses.__getitem__, default=0)
-    descent = LRFinder.__new__(LRFinder)
-    descent.history = {"lr": curve.lrs[: lowest + 1], "loss": curve.losses[: lowest + 1]}
-    skip_end = _skip_end(curve.losses[SKIP_START : lowest + 1], curve.lag)
+    lowest = _turning_point(curve.losses)
+    skip_end = _skip_end(curve.losses[SKIP_START : lowest + 1])
     if skip_end is None:
         reason = curve.ended or f"it fell by less than {LEAST_FALL:.0%}, or in one step only"
         raise TuningError(
@@ -98,6 +95,8 @@ def suggest(curve: Curve) -> Suggestion:
             curve.lrs,
             curve.losses,
         )
+    descent = LRFinder.__new__(LRFinder)
+    descent.history = {"lr": curve.lrs[: lowest + 1], "loss": curve.losses[: lowest + 1]}
     with contextlib.redirect_stdout(io.StringIO()):
         _, rate = descent.plot(skip_start=SKIP_START, skip_end=skip_end, ax=Figure().subplots(), suggest_lr=True)
     at_the_edge = lowest == len(curve.losses) - 1 and not curve.ended
@@ -105,17 +104,29 @@ def suggest(curve: Curve) -> Suggestion:
     return Suggestion(float(rate), remark)
 
 
-def _skip_end(descent: list[float], lag: int) -> int | None:
+def _turning_point(losses: list[float]) -> int:
+    """The lowest point before the loss first rises for good (and of all, where it never does)."""
+    lowest = 0
+    for step, loss in enumerate(losses):
+        if loss < losses[lowest]:
+            lowest = step
+        if lowest > SKIP_START:
+            fall, rise = losses[SKIP_START] - losses[lowest], loss - losses[lowest]
+            is_descent = _skip_end(losses[SKIP_START : lowest + 1]) is not None
+            if is_descent and fall > FALL * losses[SKIP_START] and rise > LOST * fall:
+                break
+    return lowest
+
+
+def _skip_end(descent: list[float]) -> int | None:
     """How many points to leave out at the end of a descent, its lowest point; None where it does not go down.
 
-    The smoothed loss trails the true one: what it shows at its lowest point had ended `lag` steps before, at a rate
-    lower by as many steps, often by a factor of ten. At the very end, moreover, the slope is a single step's, not the
-    mean of two, and often looks the steepest by chance. Of a short descent less than half is left out, and less where
-    only the end falls.
+    There the slope is a single step's, not the mean of two, and that step leads to the lowest point of all: by chance
+    it often looks the steepest. Of a short descent at most a third is left out, and less where only the end falls.
     """
     if len(descent) < 2 or descent[-1] > (1 - LEAST_FALL) * descent[0]:
         return None
-    most = min(max(SKIP_END, lag), (len(descent) - 1) // 2)
+    most = min(SKIP_END, len(descent) // 3)
     for skip_end in range(most, min(most, 1) - 1, -1):
         if np.gradient(descent[: len(descent) - skip_end]).min() < 0:
             return skip_end

@@ -25,7 +25,7 @@ def build(config: Config, *, seed: int) -> DataBundle:
     mean, std = _moments(train.images)
     return DataBundle(
         train=ImageArray(train.images, train.labels, mean, std, config.augment),
-        test=ImageArray(test.images, test.labels, mean, std, config.test_transform),
+        test=ImageArray(test.images, test.labels, mean, std, config.test_transform, fixed=True),
         classes=tuple(config.classes),
         mean=mean,
         std=std,

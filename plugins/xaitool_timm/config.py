@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, StrictBool, model_validator
 
 from xaitool import config
 
@@ -21,7 +21,7 @@ class ResNet18Config(config.Config):
         description="cifar: 3x3 convolution with stride 1, no max-pooling, for images of 32 pixels or so; "
         "imagenet: 7x7 with stride 2 and max-pooling.",
     )
-    pretrained: bool = Field(False, description="Start from timm's ImageNet weights (fetched from the hub).")
+    pretrained: StrictBool = Field(False, description="Start from timm's ImageNet weights (fetched from the hub).")
     drop_rate: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
 
     @model_validator(mode="after")
@@ -35,7 +35,7 @@ class TimmConfig(config.Config):
     """Any timm model; with layers and widths, a ResNet of your own."""
 
     name: str = Field("resnet", min_length=1, description="The name in timm; 'resnet' with layers and widths.")
-    pretrained: bool = Field(False, description="Start from timm's pretrained weights (fetched from the hub).")
+    pretrained: StrictBool = Field(False, description="Start from timm's pretrained weights (fetched from the hub).")
     drop_rate: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
     stem: Stem | None = Field(None, description="For ResNets: see resnet18; left out, the model's own.")
     layers: tuple[Count, ...] | None = Field(None, min_length=4, max_length=4, description="Blocks in each stage.")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, cast
 
 import timm
@@ -89,12 +90,15 @@ def _convolution(channels: int, width: int, kernel: int, stride: int) -> nn.Conv
 
 
 def _bundle(module: nn.Module, input_size: tuple[int, int, int]) -> ModelBundle:
-    stages = [str(stage["module"]) for stage in getattr(module, "feature_info", [])]
+    stages = {str(stage["module"]): int(stage["num_chs"]) for stage in getattr(module, "feature_info", [])}
     return ModelBundle(module, input_size, _spatial(module, stages, input_size))
 
 
-def _spatial(module: nn.Module, names: list[str], input_size: tuple[int, int, int]) -> tuple[str, ...]:
-    """Those of the named layers whose output, for this input size, is N×C×h×w and larger than 1×1."""
+def _spatial(module: nn.Module, stages: dict[str, int], input_size: tuple[int, int, int]) -> tuple[str, ...]:
+    """Those of the stages, by name, whose output for this input size is N×C×h×w and larger than 1×1.
+
+    stages: name -> C, by which an output that has its channels last is known.
+    """
     sizes: dict[str, torch.Size] = {}
 
     def note(name: str) -> Any:
@@ -105,7 +109,7 @@ def _spatial(module: nn.Module, names: list[str], input_size: tuple[int, int, in
         return hook
 
     parts = dict(module.named_modules())
-    handles = [parts[name].register_forward_hook(note(name)) for name in names if name in parts]
+    handles = [parts[name].register_forward_hook(note(name)) for name in stages if name in parts]
     try:
         with borrowed(module), torch.no_grad():
             module.eval()(torch.zeros(1, *input_size))
@@ -114,7 +118,8 @@ def _spatial(module: nn.Module, names: list[str], input_size: tuple[int, int, in
     finally:
         for handle in handles:
             handle.remove()
-    return tuple(name for name in names if len(sizes.get(name, ())) == 4 and sizes[name][2:].numel() > 1)
+    spatial = [name for name, size in sizes.items() if len(size) == 4 and math.prod(size[2:]) > 1]
+    return tuple(name for name in stages if name in spatial and sizes[name][1] == stages[name])
 
 
 def _unfit(module: nn.Module, input_size: tuple[int, int, int], error: Exception) -> str:

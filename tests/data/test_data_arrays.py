@@ -147,7 +147,7 @@ def test_transforms_that_fail_are_met_when_it_is_made() -> None:
 
 def test_masks_go_through_the_geometry_of_the_pipeline() -> None:
     masks: NDArray[np.bool_] = np.zeros((2, 8, 8), np.bool_)
-    masks[0, 2:4, 1] = masks[1, :, 7] = True
+    masks[0, 2:4, 3] = masks[1, :, 7] = True
     plain = MaskArray(masks)
     assert len(plain) == 2
     assert (plain[0].dtype, plain[0].shape) == (torch.bool, (8, 8))
@@ -155,6 +155,7 @@ def test_masks_go_through_the_geometry_of_the_pipeline() -> None:
     steps = check([{"CenterCrop": {"height": 4, "width": 4}}, {"HorizontalFlip": {"p": 1.0}}])
     cropped = MaskArray(masks, steps)
     assert np.array_equal(cropped[0].numpy(), masks[0, 2:6, 2:6][:, ::-1])
+    assert cropped[0].sum() == 2
     image = np.repeat(masks[0][..., None], 3, axis=2).astype(np.uint8) * 255
     shown = ImageArray(image[None], np.zeros(1, np.int64), (0, 0, 0), (1, 1, 1), steps)[0][0]
     assert torch.equal(cropped[0], shown[0] > 0.5)

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader, TensorDataset
 import xaitool
 from xaitool import Evaluation, Subject
 from xaitool.engine.explain import check_targets, targets_of
+from xaitool.engine.folder import filename
 from xaitool.engine.select import select
 from xaitool.errors import ExplainError
 from xaitool.recipe.schema import SelectSettings
@@ -107,3 +108,46 @@ def test_explain_goes_in_chunks_and_keeps_the_order() -> None:
     assert xaitool.explain(Brightness(), Subject(nn.Linear(1, 1)), images[:0], targets[:0]).shape == (0, 2, 2)
     with pytest.raises(ExplainError, match="150 images need as many targets, but there are 149"):
         xaitool.explain(Brightness(), Subject(nn.Linear(1, 1)), images, targets[1:])
+
+
+def test_a_module_with_gradients_can_be_moved() -> None:
+    """Placing changes what a gradient must look like; here it is the type, on a GPU it would be the device."""
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    module[1].weight.grad = torch.ones_like(module[1].weight)
+
+    with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu")) as runtime:
+        place = type(runtime).place
+        try:
+            type(runtime).place = lambda _self, given: given.double()  # type: ignore[method-assign]
+            images = TensorDataset(torch.randn(5, 3, 2, 2, dtype=torch.float64), LABELS)
+            xaitool.evaluate(module, DataLoader(images, batch_size=5), runtime=runtime)
+        finally:
+            type(runtime).place = place  # type: ignore[method-assign]
+    assert module[1].weight.grad.dtype == torch.float64
+
+
+def test_nothing_to_evaluate_on() -> None:
+    with pytest.raises(xaitool.XaitoolError, match="gave no batch"):
+        xaitool.evaluate(nn.Linear(1, 1), [])
+
+
+def test_a_loader_without_a_length() -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    batches = ((torch.randn(2, 3, 2, 2), torch.tensor([0, 1])) for _ in range(3))
+    assert len(xaitool.evaluate(module, batches).labels) == 6
+
+
+def test_targets_whose_files_would_be_the_same_are_refused() -> None:
+    for targets in (["cat", "cat"], ["cat", "Cat"]):
+        with pytest.raises(ExplainError, match="is there twice, or differs from another only in case"):
+            check_targets(targets, ("cat", "Cat", "dog"))
+    check_targets(["a/b", "a_b"], ("a/b", "a_b"))
+
+
+def test_names_become_file_names_that_stay_apart() -> None:
+    names = ["a/b", "a_b", "a b", "..", ".", "", "x" * 300, "gradcam++", "Übergröße", "../../etc/passwd"]
+    files = [filename(name) for name in names]
+    assert len(set(files)) == len(names)
+    assert files[1] == "a_b"
+    assert files[7] == "gradcam++"
+    assert all(file and "/" not in file and not file.startswith(".") and len(file) < 100 for file in files)

@@ -219,3 +219,59 @@ def test_bf16_on_cuda_trains_and_evaluates_in_float32() -> None:
         assert next(module.parameters()).is_cuda
         evaluation = xaitool.evaluate(module, loader(), runtime=runtime)
         assert evaluation.logits.dtype == torch.float32
+
+
+def test_gradients_that_the_module_comes_with_are_not_used() -> None:
+    fresh, used = net(), net()
+    used[5].weight.grad = torch.full_like(used[5].weight, 100.0)
+    for module in (fresh, used):
+        xaitool.fit(module, loader(), settings(), Constant(), Tuned(0.1))
+    assert torch.equal(fresh[5].weight, used[5].weight)
+
+
+def test_modes_are_put_back_and_frozen_norms_stay_frozen() -> None:
+    asleep = net().eval()
+    xaitool.fit(asleep, loader(), settings(), Constant(), Tuned(0.1))
+    assert not any(part.training for part in asleep.modules())
+    assert int(asleep[1].num_batches_tracked) == 6  # it did train
+
+    frozen = net().train()
+    frozen[1].eval()
+    xaitool.fit(frozen, loader(), settings(), Constant(), Tuned(0.1))
+    assert [part.training for part in frozen] == [True, False, True, True, True, True]
+    assert int(frozen[1].num_batches_tracked) == 0
+
+
+def test_tied_weights_are_averaged_once() -> None:
+    first, second = nn.Linear(2, 2, bias=False), nn.Linear(2, 2, bias=False)
+    second.weight = first.weight
+    tied = nn.Sequential(first, second)
+    average = WeightAverage(tied, EMASettings(decay=0.5))
+    expected = first.weight.detach().clone()
+    with torch.no_grad():
+        first.weight.add_(1)
+    average.update(tied)
+    decay = min(0.5, 2 / 11)
+    assert torch.allclose(average.module[0].weight, expected + (1 - decay))
+
+
+def test_the_environment_of_accelerate_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, launched = net(), net()
+    xaitool.fit(plain, loader(), settings(), Constant(), Tuned(0.1))
+    monkeypatch.setenv("ACCELERATE_GRADIENT_ACCUMULATION_STEPS", "4")
+    xaitool.fit(launched, loader(), settings(), Constant(), Tuned(0.1))
+    assert torch.equal(plain[5].weight, launched[5].weight)
+
+
+def test_stages_work_beside_the_users_own_accelerator() -> None:
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    try:
+        theirs = Accelerator(mixed_precision="bf16", cpu=True)
+        with xaitool.open_runtime() as runtime:
+            assert runtime.precision == "bf16"
+        assert theirs.mixed_precision == "bf16"
+        assert AcceleratorState._shared_state
+    finally:
+        AcceleratorState._reset_state(reset_partial_state=True)

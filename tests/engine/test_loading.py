@@ -90,3 +90,34 @@ def test_sizes_of_batches(size: int, batch: int, shuffle: bool, sizes: list[int]
 def test_in_order_without_shuffling() -> None:
     loader = make_loader(Noisy(), 4, shuffle=False)
     assert torch.cat([images for images, _ in loader])[:, 0, 0, 0].tolist() == list(range(21))
+
+
+def test_a_prepared_loader_is_prepared_once_and_workers_end() -> None:
+    import multiprocessing
+
+    import xaitool
+
+    with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu", workers=2)) as runtime:
+        train = runtime.loader(Noisy(), 4, shuffle=True)
+        assert runtime.prepare(train) is train
+        counts = []
+        for _ in range(3):
+            assert len(list(train)) == 5
+            test = runtime.loader(Noisy(), 4, shuffle=False, keep_workers=False)
+            assert len(list(test)) == 6
+            counts.append(len(multiprocessing.active_children()))
+        assert counts == [2, 2, 2]
+
+
+def test_the_prepared_loader_shuffles_and_draws_anew_each_epoch() -> None:
+    import xaitool
+
+    def found(workers: int) -> list[Tensor]:
+        with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu", workers=workers)) as runtime:
+            loader = runtime.loader(Noisy(), 4, shuffle=True, seed=1)
+            return [torch.cat([images for images, _ in loader]) for _ in range(3)]
+
+    first, second, third = found(0)
+    assert not torch.equal(first, second)
+    assert not torch.equal(second, third)
+    assert same([found(2)], [[first, second, third]])

@@ -220,6 +220,13 @@ def test_the_unpacked_folder_in_root(official: Official, tmp_path: Path, downloa
     assert_is(made(tmp_path / "data", download=download), official)
 
 
+@pytest.fixture(autouse=True)
+def folders(tmp_path: Path) -> None:
+    """Data are fetched into folders that are there."""
+    for name in ("data", "c", "elsewhere", "new/data"):
+        (tmp_path / name).mkdir(parents=True)
+
+
 def test_the_archive_from_the_network(official: Official, served: Path, tmp_path: Path) -> None:
     root = tmp_path / "new" / "data"
     assert_is(made(root), official)
@@ -339,6 +346,15 @@ def test_an_archive_that_cannot_be_unpacked_says_so(
 # No data
 
 
+def test_a_mistyped_root_is_answered_neither_from_the_cache_nor_from_the_network(
+    official: Official, served: Path, tmp_path: Path
+) -> None:
+    made(tmp_path / "data")  # now the cache has it
+    with pytest.raises(DataUnavailableError, match="fetching it: the folder does not exist"):
+        made(tmp_path / "date")
+    assert not (tmp_path / "date").exists()
+
+
 @pytest.mark.parametrize("download", [True, False])
 def test_no_data_is_an_error_that_says_what_was_tried_and_what_to_do(
     download: bool, official: Official, closed_port: str, tmp_path: Path
@@ -379,6 +395,7 @@ def test_no_data_from_the_command_line(
 
 
 def test_root_that_is_a_file(official: Official, closed_port: str, tmp_path: Path) -> None:
+    (tmp_path / "data").rmdir()
     (tmp_path / "data").write_text("not a folder")
     with pytest.raises(DataUnavailableError, match="there is no CIFAR-10 to be had"):
         made(tmp_path / "data")
@@ -639,9 +656,13 @@ def test_another_size_for_one_is_an_error(many: tuple[Path, NDArray[np.uint8]]) 
         loaded(many[0], "[{RandomCrop: {height: 24, width: 24}}]")
 
 
-def test_random_test_images_are_an_error(many: tuple[Path, NDArray[np.uint8]]) -> None:
-    with pytest.raises(XaitoolError, match="dataset cifar10: a test image is another one each time"):
-        loaded(many[0], "[]", "[HorizontalFlip]")
+def test_random_test_images_come_out_the_same_each_time(many: tuple[Path, NDArray[np.uint8]]) -> None:
+    flipped = loaded(many[0], "[]", "[HorizontalFlip]").test
+    plain = made(many[0]).test
+    turned = [torch.equal(flipped[row][0], plain[row][0].flip(2)) for row in range(len(plain))]
+    assert 0 < sum(turned) < len(turned)
+    again = flipped.__getitems__(list(reversed(range(len(plain)))))[::-1]
+    assert all(torch.equal(image, flipped[row][0]) for row, (image, _) in enumerate(again))
     always = loaded(many[0], "[]", "[{HorizontalFlip: {p: 1.0}}]")
     assert torch.equal(always.test[0][0], made(many[0]).test[0][0].flip(2))
 

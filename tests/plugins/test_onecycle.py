@@ -661,3 +661,14 @@ def test_equal_seeds_give_equal_searches_and_others_do_not(runtime: Runtime, kin
     assert first == again
     if kind == "torch's":  # xaitool's own loader has a seed of its own
         assert search(network(), loader, runtime, seed=6).losses != first.losses
+
+
+def test_a_second_descent_of_a_broken_model_is_not_followed() -> None:
+    """What a small net with batch norm does: the loss rises at 0.3, and at rates of 1 to 4 falls again for a while."""
+    noise = np.random.default_rng(0).normal(0, 0.002, 100)
+    rates = np.log10(np.geomspace(1e-4, 10, 100))
+    shape = np.interp(rates, [-4, -2, -0.7, -0.2, 0.1, 0.5, 1], [2.17, 2.09, 2.00, 2.06, 2.05, 1.96, 2.5])
+    assert suggest(curve_of((shape + noise).tolist())).lr < 0.3
+    # A small setback on the way down is no turning point.
+    dip = np.interp(rates, [-4, -2, -0.7, -0.6, 0.1, 0.5, 1], [2.17, 2.09, 2.00, 2.01, 1.6, 1.59, 2.5])
+    assert 0.2 < suggest(curve_of((dip + noise).tolist())).lr < 1.3

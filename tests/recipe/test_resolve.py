@@ -182,7 +182,6 @@ COMPONENT = "should be a component's name, or a mapping with 'use' and its optio
         ("recipe: 1\n", "", "1:1", "recipe", "is missing"),
         ("  epochs: 1\n", "", "5:1", "train.epochs", "is missing"),
         ("use: shapes, ", "", "3:1", "dataset.use", "is missing"),
-        (SGD, "{}", "7:3", "train.optimizer.name", "is missing; it should be 'sgd' or 'adamw'"),
         ("sgd", "sdg", "7:21", "train.optimizer.name", "should be 'sgd' or 'adamw', not 'sdg'; did you mean 'sgd'?"),
         ("sgd", "[sgd]", "7:21", "train.optimizer.name", "should be 'sgd' or 'adamw'"),
         (SGD, "sgd", "7:14", "train.optimizer", "should be a mapping of keys to values, not 'sgd'"),

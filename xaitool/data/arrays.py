@@ -24,6 +24,7 @@ class ImageArray:
     labels: an int for each of these. mean, std: per channel, for pixel values in [0, 1].
     steps: a checked Albumentations pipeline (:data:`xaitool.data.pipeline.Pipeline`), applied to the uint8 image before
         normalisation. It is seeded once a batch from torch's global generator, so equal seeds give equal batches.
+    fixed: what is random in the pipeline comes out the same for an image every time, as test images need it.
     """
 
     def __init__(
@@ -34,11 +35,14 @@ class ImageArray:
         std: Sequence[float],
         steps: Sequence[Step] = (),
         rows: NDArray[np.int64] | None = None,
+        fixed: bool = False,
     ) -> None:
         self._path = images if isinstance(images, Path) else None
         self._images = np.load(images, mmap_mode="r") if isinstance(images, Path) else images
         self._rows = np.arange(len(self._images)) if rows is None else rows
         self.labels = labels
+        self._steps = steps
+        self._fixed = fixed
         self._pipeline = compose(steps) if steps else None
         # One multiply and one add a value: (x / 255 - mean) / std.
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
@@ -56,29 +60,43 @@ class ImageArray:
         """A whole batch: one seeding, one normalisation."""
         pixels = [self._images[self._rows[i]] for i in indices]
         if self._pipeline is not None:
-            self._pipeline.set_random_seed(int(torch.randint(2**31, ())))
-            pixels = [self._pipeline(image=image)["image"] for image in pixels]
+            pixels = self._transformed(self._pipeline, pixels, indices)
         batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
         normalised = batch.float().mul_(self._scale).add_(self._shift)
         return [(image, int(self.labels[i])) for image, i in zip(normalised, indices, strict=True)]
 
+    def _transformed(self, pipeline: Any, pixels: list[Any], indices: Sequence[int]) -> list[Any]:
+        if not self._fixed:
+            pipeline.set_random_seed(int(torch.randint(2**31, ())))
+            return [pipeline(image=image)["image"] for image in pixels]
+        found = []
+        for image, index in zip(pixels, indices, strict=True):
+            pipeline.set_random_seed(index)
+            found.append(pipeline(image=image)["image"])
+        return found
+
     def __getstate__(self) -> dict[str, Any]:
         state = self.__dict__.copy()
+        # Built anew where it is unpickled: to unpickle it would import Albumentations, which then asks the network
+        # for a newer version of itself.
+        del state["_pipeline"]
         if self._path is not None:  # a mapped array would be pickled as a copy of the whole file
             del state["_images"]
         return state
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         self.__dict__.update(state)
+        self._pipeline = compose(self._steps) if self._steps else None
         if self._path is not None:
             self._images = np.load(self._path, mmap_mode="r")
 
 
 class MaskArray:
-    """The masks of an :class:`ImageArray` (:class:`xaitool.contracts.Masks`): N×H×W bool, through the same pipeline."""
+    """Masks (:class:`xaitool.contracts.Masks`), N×H×W bool, of fixed :class:`ImageArray` images, transformed alike."""
 
     def __init__(self, masks: NDArray[np.bool_], steps: Sequence[Step] = ()) -> None:
         self._masks = masks
+        self._steps = steps
         self._pipeline = compose(steps) if steps else None
 
     def __len__(self) -> int:
@@ -87,9 +105,16 @@ class MaskArray:
     def __getitem__(self, index: int) -> Tensor:
         mask = self._masks[index]
         if self._pipeline is not None:
+            self._pipeline.set_random_seed(index)  # as ImageArray does for fixed images
             blank: NDArray[np.uint8] = np.zeros((*mask.shape, 3), np.uint8)
             mask = self._pipeline(image=blank, mask=mask.astype(np.uint8))["mask"] > 0
         return torch.from_numpy(np.array(mask))
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"masks": self._masks, "steps": self._steps}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__init__(**state)  # type: ignore[misc]
 
 
 def class_balanced(labels: NDArray[np.int64], count: int, seed: int) -> NDArray[np.int64]:

@@ -8,6 +8,8 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+from xaitool.files import as_usual
+
 
 def cache_root() -> Path:
     """``$XAITOOL_CACHE``, else ``xaitool`` in the user's cache folder."""
@@ -30,6 +32,7 @@ def cached_folder(key: str, fill: Callable[[Path], None]) -> Path:
     beside = Path(tempfile.mkdtemp(prefix=f".{place.name}-", dir=place.parent))
     try:
         fill(beside)
+        as_usual(beside, 0o777)  # a cache may be shared
         try:
             beside.rename(place)
         except OSError:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from xaitool.contracts import DataBundle
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from torch import Tensor
+
+from xaitool.contracts import DataBundle, Images
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam
+from xaitool.plugins import Offer
 from xaitool.recipe.resolve import Resolved
 
 
@@ -12,4 +18,37 @@ def load_data(component: Resolved, seed: int) -> DataBundle:
     """Build the data set. Raises DataUnavailableError where there is none to be had, ContractError, PluginError."""
     with kept():
         seed_all(derive(seed, "data"))
-        return Seam(component).data(component.build("data", seed=seed))
+        data = Seam(component).data(component.build("data", seed=seed))
+    return replace(
+        data,
+        train=OwnedImages(data.train, component.offer),
+        test=OwnedImages(data.test, component.offer),
+        sample=OwnedImages(data.sample or data.train, component.offer),
+    )
+
+
+@dataclass(frozen=True)
+class OwnedImages:
+    """Images of a plugin: what goes wrong in fetching them is the plugin's failure, in whichever stage it happens."""
+
+    images: Images
+    owner: Offer
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        if index >= len(self):  # which is how Python's own iteration over items ends
+            raise IndexError(index)
+        with self.owner.blamed("loading images"):
+            return self.images[index]
+
+    def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
+        with self.owner.blamed("loading images"):
+            fetch = getattr(self.images, "__getitems__", None)
+            return fetch(indices) if fetch else [self.images[index] for index in indices]
+
+    def labels_of(self, rows: Sequence[int]) -> list[int]:
+        """Labels without their images, where the data set keeps them in an attribute ``labels``."""
+        labels = getattr(self.images, "labels", None)
+        return [int(labels[row] if labels is not None else self[row][1]) for row in rows]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -16,6 +16,7 @@ from torch.nn import functional as F
 from xaitool.borrow import borrowed
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.runtime import Runtime, using
+from xaitool.errors import DataUnavailableError
 
 
 @dataclass(frozen=True)
@@ -104,6 +105,12 @@ class Evaluation:
         return text.getvalue()
 
 
+def count_images(batches: object) -> int | None:
+    """How many images a loader gives, where it can say."""
+    dataset = getattr(batches, "dataset", None)
+    return len(dataset) if isinstance(dataset, Sized) else None
+
+
 def evaluate(
     module: nn.Module,
     batches: Iterable[tuple[Tensor, Tensor]],
@@ -117,12 +124,13 @@ def evaluate(
     """
     display = display or Silent()
     logits, labels = [], []
-    with using(runtime) as runtime, borrowed(module), torch.no_grad():
-        runtime.place(module).eval()
-        total = len(getattr(batches, "dataset", ()))
-        with display.bar("testing", total) as bar:
+    with using(runtime) as runtime, borrowed(runtime.place(module)), torch.no_grad():
+        module.eval()
+        with display.bar("testing", count_images(batches)) as bar:
             for images, truth in runtime.prepare(batches):
                 logits.append(module(runtime.to_device(images)).float())
                 labels.append(truth.to("cpu", torch.int64))
                 bar(len(truth))
+        if not logits:
+            raise DataUnavailableError("there is nothing to evaluate on: the loader gave no batch")
         return Evaluation(torch.cat(logits).cpu(), torch.cat(labels))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,6 +12,7 @@ from torch import Tensor
 
 from xaitool.contracts import Explainer, Images, Subject
 from xaitool.engine.evaluate import Evaluation
+from xaitool.engine.folder import filename
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.runtime import Runtime, using
@@ -24,8 +26,8 @@ if TYPE_CHECKING:
 # Words for targets that differ from image to image; anything else is a class.
 RELATIVE_TARGETS = ("predicted", "true", "runner_up")
 
-# Images explained between two moves of the progress bar.
-_CHUNK = 64
+# Images explained between two moves of the progress bar: at most this many, and few enough for it to move.
+_CHUNK, _MOVES = 64, 8
 
 
 @dataclass(frozen=True)
@@ -49,7 +51,11 @@ def gather(images: Images, rows: Tensor) -> Tensor:
 
 
 def check_targets(targets: Sequence[str], classes: Sequence[str]) -> None:
-    """Raise ExplainError for a target that is neither a word for one nor a class."""
+    """Raise ExplainError for a target that is neither a word for one nor a class, or that would overwrite another."""
+    files = [filename(target).casefold() for target in targets]
+    for target, file in zip(targets, files, strict=True):
+        if files.count(file) > 1:
+            raise ExplainError(f"explain.targets: '{target}' is there twice, or differs from another only in case")
     for target in targets:
         if target not in RELATIVE_TARGETS and target not in classes:
             known = (*RELATIVE_TARGETS, *classes)
@@ -92,7 +98,8 @@ def explain(
     with using(runtime) as runtime, kept(), display.bar(label, len(images)) as bar:
         runtime.place(subject.module)
         seed_all(derive(seed, "explain"))
-        for some, classes in zip(images.split(_CHUNK), targets.split(_CHUNK), strict=True):
+        size = min(_CHUNK, math.ceil(len(images) / _MOVES) or 1)
+        for some, classes in zip(images.split(size), targets.split(size), strict=True):
             if len(some):
                 found = explainer.explain(subject, runtime.to_device(some), classes.to(runtime.device))
                 maps.append(found.detach().cpu())

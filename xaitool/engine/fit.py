@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaitool.contracts import Scheduler, Tuned
-from xaitool.engine.evaluate import evaluate
+from xaitool.engine.evaluate import count_images, evaluate
 from xaitool.engine.optimize import WeightAverage, make_loss, make_optimizer
 from xaitool.engine.progress import Bar, Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
@@ -70,6 +70,9 @@ def fit(
 ) -> Fitted:
     """Train `module`, in place, on `batches` (a sized loader of images N×C×H×W and labels N).
 
+    A module in eval mode is set to training mode; in one that is in training mode, parts in eval mode stay so (frozen
+    norms). All modes are put back. The module is moved to the runtime's device.
+
     test: evaluated after each epoch. on_epoch: called after each epoch with what there is so far and the module that
     would be kept (the average of the weights, where `settings.ema` asks for one).
     Raises TrainingError where the loss is no longer a finite number.
@@ -86,6 +89,10 @@ def fit(
                     loss, accuracy, images = trainer.epoch(fitted.lrs, bar)
                     seconds = time.perf_counter() - began
                 result = evaluate(trainer.kept, test, runtime=runtime, display=display) if test is not None else None
+                if result and not math.isfinite(result.loss):
+                    raise TrainingError(
+                        f"after epoch {epoch} the model gives logits that are no numbers; use a lower learning rate"
+                    )
                 fitted.history.append(
                     Epoch(
                         epoch=epoch,
@@ -124,11 +131,13 @@ class _Trainer:
     ) -> None:
         if not isinstance(batches, Sized) or len(batches) == 0:
             raise TrainingError("training needs a loader that knows its length and has at least one batch")
+        self.modes = [(part, part.training) for part in module.modules()]
         self.module = runtime.place(module)
         self.settings = settings
         self.runtime = runtime
         self.batches = runtime.prepare(batches)
         self.optimizer = make_optimizer(self.module, settings.optimizer)
+        self.optimizer.zero_grad()  # whatever gradients the module comes with
         self.total_steps = settings.epochs * len(batches)
         self.schedule = scheduler.build(self.optimizer, self.total_steps, tuned)
         self.loss = make_loss(settings.label_smoothing)
@@ -141,7 +150,8 @@ class _Trainer:
 
     def epoch(self, lrs: list[float], bar: Bar) -> tuple[float, float, int]:
         """Train one epoch; gives the mean loss, the accuracy and the number of images."""
-        self.module.train()
+        if not self.module.training:  # one in training mode may hold norms that its owner has frozen
+            self.module.train()
         # Sums stay on the device: reading one waits for it.
         loss_sum = torch.zeros((), device=self.runtime.device)
         correct = torch.zeros((), device=self.runtime.device)
@@ -184,8 +194,10 @@ class _Trainer:
             self.module.load_state_dict(self.average.module.state_dict())
 
     def release(self) -> None:
-        """Leave no gradients behind."""
+        """Leave no gradients behind, and every part in the mode it was in."""
         self.module.zero_grad(set_to_none=True)
+        for part, training in self.modes:
+            part.training = training
 
     def _finite(self, loss_sum: Tensor, images: int, lrs: list[float]) -> float:
         loss = float(loss_sum) / images
@@ -198,8 +210,7 @@ class _Trainer:
 
 
 def _images(batches: Batches, settings: TrainSettings) -> int:
-    dataset = getattr(batches, "dataset", None)
-    return len(dataset) if isinstance(dataset, Sized) else len(batches) * settings.batch_size  # type: ignore[arg-type]
+    return count_images(batches) or len(batches) * settings.batch_size  # type: ignore[arg-type]
 
 
 def _told(epoch: Epoch, epochs: int) -> str:

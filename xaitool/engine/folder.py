@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import logging
-import os
+import math
 import re
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaitool.errors import FolderError
+from xaitool.files import write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -57,17 +58,7 @@ class RunFolder:
         target = self.path / name
         try:
             target.parent.mkdir(parents=True, exist_ok=True)
-            handle, beside = tempfile.mkstemp(prefix=f".{target.name}-", dir=target.parent)
-            try:
-                with os.fdopen(handle, "wb") as file:
-                    file.write(data)
-                    file.flush()
-                    os.fsync(file.fileno())
-                Path(beside).chmod(0o666 & ~_umask())
-                Path(beside).replace(target)
-            except BaseException:
-                Path(beside).unlink(missing_ok=True)
-                raise
+            write_whole(target, data)
         except OSError as error:
             raise FolderError(f"cannot write {target}: {error.strerror or error}") from error
         return target
@@ -78,11 +69,11 @@ class RunFolder:
 
     def write_json(self, name: str, data: Any) -> Path:
         """Write one JSON file."""
-        return self.write_text(name, json.dumps(data, indent=2, allow_nan=False) + "\n")
+        return self.write_text(name, json.dumps(_finite(data), indent=2, allow_nan=False) + "\n")
 
     def write_lines(self, name: str, rows: list[dict[str, Any]]) -> Path:
         """Write one file of JSON lines."""
-        return self.write_text(name, "".join(json.dumps(row, allow_nan=False) + "\n" for row in rows))
+        return self.write_text(name, "".join(json.dumps(_finite(row), allow_nan=False) + "\n" for row in rows))
 
     def write_array(self, name: str, array: Any) -> Path:
         """Write one ``.npy`` file, without pickle."""
@@ -93,18 +84,23 @@ class RunFolder:
         return self.write_bytes(name, buffer.getvalue())
 
     def write_weights(self, name: str, state: dict[str, Any]) -> Path:
-        """Write one safetensors file; ``xaitool.load_weights`` or ``safetensors.torch.load_file`` read it."""
+        """Write one safetensors file; ``safetensors.torch.load_file`` reads it."""
         from safetensors.torch import save
 
-        return self.write_bytes(name, save({key: value.detach().cpu().contiguous() for key, value in state.items()}))
+        # Copies: safetensors refuses tensors that share memory, as tied weights do.
+        plain = {key: value.detach().cpu().contiguous().clone() for key, value in state.items()}
+        return self.write_bytes(name, save(plain))
 
     def write_figure(self, name: str, figure: Figure) -> Path:
         """Write ``figures/<name>.png``."""
         from xaitool.figures import save
 
         path = self.path / "figures" / f"{filename(name)}.png"
-        path.parent.mkdir(exist_ok=True)
-        save(figure, path)
+        try:
+            path.parent.mkdir(exist_ok=True)
+            save(figure, path)
+        except OSError as error:
+            raise FolderError(f"cannot write {path}: {error.strerror or error}") from error
         return path
 
     @contextmanager
@@ -126,11 +122,15 @@ class RunFolder:
 
 
 def filename(text: str) -> str:
-    """A class or method name as part of a file name on any system."""
-    return re.sub(r"[^\w.+-]+", "_", text).strip(".") or "_"
+    """A class or method name as part of a file name; one that must be changed gets a digest, to stay unlike others."""
+    safe = re.sub(r"[^\w.+-]+", "_", text).strip(".")[:80]
+    return safe if safe and safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
+def _finite(data: Any) -> Any:
+    """JSON knows no NaN and no infinity: null instead."""
+    if isinstance(data, dict):
+        return {key: _finite(value) for key, value in data.items()}
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -44,7 +44,7 @@ class Journal:
             self._end("interrupted", f"interrupted in stage {stage}")
             self.display.warn(f"interrupted in stage {stage}; what there is so far is in {self.folder}")
             raise
-        except Exception as error:
+        except BaseException as error:
             log.exception("failed in stage %s", self.state["stage"])
             self._end("failed", str(error) if isinstance(error, XaitoolError) else repr(error))
             raise

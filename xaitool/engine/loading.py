@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -13,6 +14,8 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from xaitool.contracts import Images
 from xaitool.engine.randomness import derive, kept_cpu, seed_cpu
+
+_FORKS = sys.platform == "linux"
 
 
 class Draw(NamedTuple):
@@ -80,14 +83,23 @@ class SeededImages(Dataset[Any]):
 
 
 def make_loader(
-    images: Images, batch_size: int, *, shuffle: bool, seed: int = 0, workers: int = 0, pin_memory: bool = False
+    images: Images,
+    batch_size: int,
+    *,
+    shuffle: bool,
+    seed: int = 0,
+    workers: int = 0,
+    keep_workers: bool = False,
+    pin_memory: bool = False,
 ) -> DataLoader[Any]:
     """A loader of (images N×C×H×W, labels N) over a data set."""
     return DataLoader(
         SeededImages(images),
         batch_sampler=SeededBatches(len(images), batch_size, seed, shuffle),
         num_workers=workers,
-        persistent_workers=workers > 0,
+        persistent_workers=keep_workers and workers > 0,
+        # Python 3.14 no longer forks of itself; workers touch no GPU, and a fork starts at once.
+        multiprocessing_context="fork" if workers and _FORKS else None,
         prefetch_factor=4 if workers else None,
         pin_memory=pin_memory,
         # torch draws a base seed for the workers from here rather than from the global generator.
@@ -116,8 +128,11 @@ def order_kept(loader: object) -> Iterator[None]:
 
 
 def auto_workers(device_type: str) -> int:
-    """As many workers as there are cores to spare: on a CPU, the cores are the network's."""
-    if device_type == "cpu":
+    """As many workers as there are cores to spare: on a CPU, the cores are the network's.
+
+    None where processes are not forked: each would import torch anew, and a script without a main guard would fail.
+    """
+    if device_type == "cpu" or not _FORKS:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(0, min(16, cores - 1))

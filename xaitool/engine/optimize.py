@@ -60,7 +60,8 @@ class WeightAverage:
         """Take in the weights after a step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        pairs = list(zip(self.module.state_dict().values(), module.state_dict().values(), strict=True))
+        both = zip(self.module.state_dict().values(), module.state_dict().values(), strict=True)
+        pairs = list({mean.data_ptr(): (mean, value) for mean, value in both}.values())  # tied weights only once
         means, values = zip(*((mean, value) for mean, value in pairs if mean.is_floating_point()), strict=True)
         torch._foreach_lerp_(list(means), list(values), 1 - decay)
         for mean, value in pairs:

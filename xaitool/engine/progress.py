@@ -36,7 +36,7 @@ class Display:
 
     def __init__(self, console: Console | None = None) -> None:
         # The stream is taken now: while a library's chatter is redirected, bars must still reach the terminal.
-        self.console = console or Console(file=sys.stderr, highlight=False)
+        self.console = console or Console(file=sys.stderr, highlight=False, emoji=False)
 
     def line(self, text: str) -> None:
         """Say one thing."""
@@ -49,17 +49,27 @@ class Display:
         self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
 
     @contextmanager
-    def bar(self, label: str, total: int) -> Iterator[Bar]:
-        """A bar over `total` images; it vanishes when done."""
+    def relaying(self) -> Iterator[None]:
+        """Also say what plugins and helpers log under ``xaitool.…`` (that a data set is being decoded, say)."""
+        handler = _Relay(self.console)
+        log.addHandler(handler)
+        try:
+            yield
+        finally:
+            log.removeHandler(handler)
+
+    @contextmanager
+    def bar(self, label: str, total: int | None) -> Iterator[Bar]:
+        """A bar over `total` images (None: nobody knows); it vanishes when done."""
         progress = Progress(
-            TextColumn("  {task.description}"),
+            TextColumn("  {task.description}", markup=False),
             BarColumn(bar_width=30),
             TaskProgressColumn(),
             _Speed(),
             TimeElapsedColumn(),
             TextColumn("left"),
             TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
             disable=not self.console.is_terminal,
@@ -83,6 +93,16 @@ class Silent(Display):
 
     def __init__(self) -> None:
         super().__init__(Console(quiet=True))
+
+
+class _Relay(logging.Handler):
+    def __init__(self, console: Console) -> None:
+        super().__init__(logging.INFO)
+        self.relayed_to = console
+
+    def emit(self, record: logging.LogRecord) -> None:
+        if record.name != log.name:  # what the engine logs under its own name, it has said itself
+            self.relayed_to.print(f"  {record.getMessage()}", markup=False, soft_wrap=True)
 
 
 class _Speed(ProgressColumn):

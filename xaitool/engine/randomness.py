@@ -33,8 +33,13 @@ def seed_cpu(seed: int) -> None:
 @contextmanager
 def kept() -> Iterator[None]:
     """Put the states of the global generators back on leaving."""
+    on_mps = torch.mps.get_rng_state() if torch.backends.mps.is_available() else None
     with kept_cpu(), torch.random.fork_rng(_devices()):
-        yield
+        try:
+            yield
+        finally:
+            if on_mps is not None:
+                torch.mps.set_rng_state(on_mps)
 
 
 @contextmanager

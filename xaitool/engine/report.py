@@ -8,11 +8,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from xaitool import figures
 from xaitool.contracts import DataBundle, Images, Tuned
+from xaitool.engine.data import OwnedImages
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import Explained, gather
 from xaitool.engine.fit import Fitted
@@ -26,8 +28,8 @@ from xaitool.report import FigureItem, ReportData, Section, Table, render
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-# Random samples shown, samples shown of each class, and training images looked through for them.
-_SAMPLES, _PER_CLASS, _LOOKED_AT = 40, 10, 2000
+# Random samples shown, samples shown of each class, classes shown, and training images looked through for them.
+_SAMPLES, _PER_CLASS, _CLASSES, _LOOKED_AT = 40, 10, 20, 2000
 
 
 @dataclass(frozen=True)
@@ -92,9 +94,14 @@ def report(
 
 
 def pictures(data: DataBundle, images: Tensor) -> Any:
-    """Normalised N×C×H×W images as N×H×W×3 numpy arrays in [0, 1]; grey ones get three equal channels."""
+    """Normalised N×C×H×W images as N×H×W×3 numpy arrays in [0, 1].
+
+    One channel is shown as grey, two as red and green, and of more than three the first three.
+    """
     shown = data.display(images).permute(0, 2, 3, 1)
-    return (shown.expand(-1, -1, -1, 3) if shown.shape[-1] == 1 else shown[..., :3]).numpy()
+    if shown.shape[-1] == 1:
+        shown = shown.expand(-1, -1, -1, 3)
+    return torch.nn.functional.pad(shown, (0, max(0, 3 - shown.shape[-1])))[..., :3].numpy()
 
 
 def _sentence(evaluation: Evaluation, data: DataBundle) -> str:
@@ -123,8 +130,9 @@ def _mistakes(
             "Confusion matrix: true classes in rows, predicted classes in columns.",
         )
     ]
-    shown = figures.mistakes(pictures(data, explained.images[:count]), *_labels(evaluation, rows), data.classes)
-    found.append(gallery.add("misclassified", shown, "Misclassified test images with predicted and true class."))
+    if count or not wrong:  # none selected is not the same as none made
+        shown = figures.mistakes(pictures(data, explained.images[:count]), *_labels(evaluation, rows), data.classes)
+        found.append(gallery.add("misclassified", shown, "Misclassified test images with predicted and true class."))
     return Section("Mistakes", text, found)
 
 
@@ -179,16 +187,15 @@ def _per_class(evaluation: Evaluation, data: DataBundle) -> Table:
 
 
 def _data(gallery: _Gallery, data: DataBundle, seed: int) -> list[FigureItem]:
-    source: Images = data.sample or data.train
+    source = data.sample or data.train
     generator = torch.Generator().manual_seed(derive(seed, "pictures"))
     rows = torch.randperm(len(source), generator=generator)[:_LOOKED_AT]
-    labels = torch.tensor([source[row][1] for row in rows.tolist()])
-    by_class = torch.cat([rows[labels == label][:_PER_CLASS] for label in range(len(data.classes))])
+    labels = torch.tensor(_labels_of(source, rows))
+    by_class = torch.cat([rows[labels == label][:_PER_CLASS] for label in range(len(data.classes))[:_CLASSES]])
     few, one = rows[:_SAMPLES], rows[:1]
 
     def shown(chosen: Tensor) -> tuple[Any, Any]:
-        chosen_labels = torch.tensor([source[row][1] for row in chosen.tolist()])
-        return pictures(data, gather(source, chosen)), chosen_labels.numpy()
+        return pictures(data, gather(source, chosen)), np.array(_labels_of(source, chosen))
 
     image, label = shown(one)
     return [
@@ -210,6 +217,11 @@ def _date(stamp: str) -> str:
     """``22 November 2026, 09:42``."""
     moment = datetime.fromisoformat(stamp)
     return f"{moment.day} {moment:%B %Y, %H:%M}"
+
+
+def _labels_of(images: Images, rows: Tensor) -> list[int]:
+    wanted = rows.tolist()
+    return images.labels_of(wanted) if isinstance(images, OwnedImages) else [images[row][1] for row in wanted]
 
 
 def _duration(seconds: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
@@ -10,7 +11,9 @@ from typing import Any
 
 import torch
 from accelerate import Accelerator
-from accelerate.state import AcceleratorState, PartialState
+from accelerate.data_loader import DataLoaderShard
+from accelerate.state import AcceleratorState, GradientState, PartialState
+from accelerate.utils import DataLoaderConfiguration, GradientAccumulationPlugin
 from torch import Tensor, nn
 from torch.utils.data import DataLoader
 
@@ -18,6 +21,9 @@ from xaitool.contracts import Images
 from xaitool.engine.loading import auto_workers, make_loader
 from xaitool.errors import DeviceError
 from xaitool.recipe.schema import RuntimeSettings
+
+# Accelerate sets this on Apple's GPUs and leaves it behind.
+_MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
 
 
 @dataclass(frozen=True)
@@ -63,28 +69,34 @@ class Runtime:
     def to_device(self, images: Tensor) -> Tensor:
         """Move images (N×C×H×W) to the device, in the memory format of :meth:`place`."""
         form = torch.channels_last if self._channels_last else torch.preserve_format
-        return images.to(self.device, non_blocking=True, memory_format=form)
+        return images.to(self.device, non_blocking=self.device.type == "cuda", memory_format=form)
 
     def autocast(self) -> AbstractContextManager[Any]:
         """The precision of training."""
         return self.accelerator.autocast()  # type: ignore[no-any-return]  # Accelerate has no annotations
 
-    def loader(self, images: Images, batch_size: int, *, shuffle: bool, seed: int = 0) -> DataLoader[Any]:
-        """A loader over a data set, prepared by Accelerate."""
-        return self.prepare(  # type: ignore[no-any-return]
-            make_loader(
-                images,
-                batch_size,
-                shuffle=shuffle,
-                seed=seed,
-                workers=self.workers,
-                pin_memory=self.device.type == "cuda",
-            )
+    def loader(
+        self, images: Images, batch_size: int, *, shuffle: bool, seed: int = 0, keep_workers: bool = True
+    ) -> DataLoader[Any]:
+        """A loader over a data set, prepared by Accelerate.
+
+        keep_workers: between epochs, until the runtime ends; otherwise they end with each iteration.
+        """
+        loader = make_loader(
+            images,
+            batch_size,
+            shuffle=shuffle,
+            seed=seed,
+            workers=self.workers,
+            keep_workers=keep_workers,
+            pin_memory=self.device.type == "cuda",
         )
+        return self.prepare(loader)  # type: ignore[no-any-return]
 
     def prepare(self, loader: Iterable[Any]) -> Any:
         """Let Accelerate place a loader's batches; anything that is no DataLoader is left alone."""
-        if isinstance(loader, DataLoader) and not getattr(loader, "_is_accelerate_prepared", False):
+        # Accelerate would wrap its own loaders once more, and start a second set of workers for them.
+        if isinstance(loader, DataLoader) and not isinstance(loader, DataLoaderShard):
             return self.accelerator.prepare_data_loader(loader, device_placement=True)
         return loader
 
@@ -108,13 +120,17 @@ def open_runtime(settings: RuntimeSettings | None = None) -> Iterator[Runtime]:
     settings = settings or RuntimeSettings()
     _check_device(settings)
     ours = not PartialState._shared_state
+    fallback = os.environ.get(_MPS_FALLBACK)
     try:
-        runtime = _start(settings)
+        runtime = _start(settings, ours)
         yield runtime
         runtime.accelerator.free_memory()
     finally:
         if ours:
             AcceleratorState._reset_state(reset_partial_state=True)
+            GradientState._reset_state()
+        if fallback is None:
+            os.environ.pop(_MPS_FALLBACK, None)
 
 
 def using(runtime: Runtime | None) -> AbstractContextManager[Runtime]:
@@ -122,10 +138,18 @@ def using(runtime: Runtime | None) -> AbstractContextManager[Runtime]:
     return nullcontext(runtime) if runtime else open_runtime()
 
 
-def _start(settings: RuntimeSettings) -> Runtime:
-    mixed = {"fp32": "no", "bf16": "bf16", "auto": "bf16" if _bf16_pays(settings.device) else "no"}[settings.precision]
+def _start(settings: RuntimeSettings, ours: bool) -> Runtime:
+    """ours: the process does not use Accelerate yet; where it does, `auto` means what it uses."""
+    automatic = ("bf16" if _bf16_pays(settings.device) else "no") if ours else None
+    mixed = {"fp32": "no", "bf16": "bf16", "auto": automatic}[settings.precision]
     try:
-        accelerator = Accelerator(cpu=settings.device == "cpu", mixed_precision=mixed)
+        accelerator = Accelerator(
+            cpu=settings.device == "cpu",
+            mixed_precision=mixed,
+            # Given here, or Accelerate takes the number of steps from the environment and divides every gradient by it.
+            gradient_accumulation_plugin=GradientAccumulationPlugin(num_steps=1),
+            dataloader_config=DataLoaderConfiguration(non_blocking=True),
+        )
     except ValueError as error:
         raise DeviceError(f"precision {settings.precision} is not to be had here: {error}") from error
     if settings.device not in ("auto", accelerator.device.type):

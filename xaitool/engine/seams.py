@@ -91,6 +91,7 @@ class Seam:
         self.require(isinstance(tuned, Tuned), f"tune should return a Tuned, not {type(tuned).__name__}")
         rate = tuned.max_lr
         self.require(math.isfinite(rate) and rate > 0, f"tune gave a learning rate of {rate}")
+        self.require(len(tuned.lrs) == len(tuned.losses), "tune gave a curve with unequal numbers of rates and losses")
         return tuned  # type: ignore[no-any-return]
 
     def explainer(self, explainer: Any) -> Explainer:

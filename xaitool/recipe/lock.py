@@ -14,6 +14,7 @@ from xaitool.recipe.scalars import resolve
 
 if TYPE_CHECKING:
     from xaitool.recipe.resolve import Resolved
+    from xaitool.recipe.schema import Locked
 
 PACKAGES = ("torch", "torchvision", "timm", "albumentations", "grad-cam", "torch-lr-finder", "accelerate", "numpy")
 
@@ -27,6 +28,18 @@ def locked(components: Iterable[Resolved]) -> dict[str, Any]:
         "distributions": {plugin.distribution: plugin.version for plugin in sorted(plugins, key=str)},
         "packages": {package: installed(package) for package in PACKAGES},
     }
+
+
+def differences(before: Locked, components: Iterable[Resolved]) -> list[str]:
+    """What is installed now in another version than when a recipe was locked."""
+    now = type(before)(**locked(components))
+    then = {"python": before.python, **before.packages, **before.distributions}
+    here = {"python": now.python, **now.packages, **now.distributions}
+    return [
+        f"locked with {name} {version}, running with {here.get(name, 'none')}"
+        for name, version in sorted(then.items())
+        if here.get(name) != version
+    ]
 
 
 def installed(package: str) -> str:

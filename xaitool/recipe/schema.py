@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from xaitool.config import Config
@@ -58,9 +58,9 @@ class SGDSettings(Config):
 
     name: Literal["sgd"] = Field("sgd", description="The optimizer.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
-    nesterov: bool = Field(False, description="Nesterov's momentum.")
+    nesterov: StrictBool = Field(False, description="Nesterov's momentum.")
     weight_decay: float = Field(0.0, ge=0, description="Weight decay, added to the gradient.")
-    decay_norms_and_biases: bool = Field(False, description="Decay norm layers and biases too.")
+    decay_norms_and_biases: StrictBool = Field(False, description="Decay norm layers and biases too.")
 
 
 class AdamWSettings(Config):
@@ -72,7 +72,14 @@ class AdamWSettings(Config):
         Annotated[float, Field(ge=0, lt=1)],
     ] = Field((0.9, 0.999), description="Decay rates of the moments.")
     weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled from the gradient.")
-    decay_norms_and_biases: bool = Field(False, description="Decay norm layers and biases too.")
+    decay_norms_and_biases: StrictBool = Field(False, description="Decay norm layers and biases too.")
+
+
+Optimizer = Annotated[SGDSettings | AdamWSettings, Field(discriminator="name")]
+
+
+def _sgd_unless_named(value: Any) -> Any:
+    return {"name": "sgd", **value} if isinstance(value, dict) else value
 
 
 class EMASettings(Config):
@@ -87,7 +94,7 @@ class TrainSettings(Config):
     epochs: int = Field(ge=1, description="Passes over the training images.")
     batch_size: int = Field(128, ge=2, description="Images a step.")
     eval_batch_size: int = Field(500, ge=1, description="Images at a time where nothing is learnt.")
-    optimizer: Annotated[SGDSettings | AdamWSettings, Field(discriminator="name")] = Field(
+    optimizer: Annotated[Optimizer, BeforeValidator(_sgd_unless_named)] = Field(
         SGDSettings(), description="How a gradient becomes a step."
     )
     scheduler: Component = Field(description="The learning-rate schedule: a component of kind scheduler.")
@@ -132,7 +139,7 @@ class ExplainSettings(Config):
 class ReportSettings(Config):
     """The report."""
 
-    html: bool = Field(True, description="Write report.html.")
+    html: StrictBool = Field(True, description="Write report.html.")
 
 
 class Locked(Config):

@@ -1,0 +1,219 @@
+"""The stages of a run: each does its work, keeps the outcome in the run's folder, and tells it in a line."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from torch import nn
+
+from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Tuned
+from xaitool.engine.data import load_data
+from xaitool.engine.environment import environment
+from xaitool.engine.evaluate import Evaluation, evaluate
+from xaitool.engine.explain import Explained, check_targets, explain, gather, targets_of
+from xaitool.engine.fit import Fitted, fit
+from xaitool.engine.folder import RunFolder, filename
+from xaitool.engine.journal import Journal
+from xaitool.engine.model import build_explainers, build_model, subject_of, summary
+from xaitool.engine.progress import Display, log
+from xaitool.engine.randomness import derive
+from xaitool.engine.report import picture_lr_search, report
+from xaitool.engine.runtime import Runtime
+from xaitool.engine.seams import Seam
+from xaitool.engine.select import Selection, select
+from xaitool.engine.tune import tune
+from xaitool.errors import TrainingError, TuningError
+from xaitool.recipe.lock import differences
+from xaitool.recipe.resolve import Recipe
+
+
+class Stages:
+    """One method a stage, called in this order by :mod:`xaitool.engine.run`; values pass through the caller."""
+
+    def __init__(self, recipe: Recipe, folder: RunFolder, journal: Journal, runtime: Runtime, display: Display) -> None:
+        self.recipe = recipe
+        self.settings = recipe.settings
+        self.seed = recipe.settings.seed
+        self.folder = folder
+        self.journal = journal
+        self.runtime = runtime
+        self.display = display
+
+    def begin(self) -> None:
+        """Keep the recipe as given and as resolved, and what it runs on."""
+        self.display.line(f"run {self.folder} on {self.runtime.describe()}")
+        self.folder.write_text("recipe.yaml", self.recipe.source.text)
+        self.folder.write_text("recipe.lock.yaml", self.recipe.to_yaml())
+        self.folder.write_json("environment.json", environment(self.runtime))
+        if self.settings.locked:
+            for difference in differences(self.settings.locked, self.recipe.components):
+                self.display.warn(difference)
+
+    def load_data(self) -> DataBundle:
+        """The data set, and whether its classes are those that the recipe speaks of."""
+        with self.journal.stage("data") as record:
+            data = load_data(self.recipe.dataset, self.seed)
+            check_targets(self.settings.explain.targets, data.classes)
+            record |= {
+                "train": len(data.train),
+                "test": len(data.test),
+                "classes": list(data.classes),
+                "mean": list(data.mean),
+                "std": list(data.std),
+                "fingerprint": data.fingerprint,
+            }
+        images = f"{len(data.train):,} training and {len(data.test):,} test images"
+        self.display.line(f"data: {images} in {len(data.classes)} classes")
+        return data
+
+    def build_model(self, data: DataBundle) -> tuple[ModelBundle, dict[str, Explainer]]:
+        """The model, and the explainers that were tried on it."""
+        with self.journal.stage("model") as record:
+            model = build_model(self.recipe.model, data, self.seed)
+            explainers = build_explainers(self.recipe.explainers, subject_of(model, data), data)
+            about = summary(model)
+            log.info("model\n%s", about)
+            record |= {"parameters": sum(each.numel() for each in model.module.parameters()), "summary": about}
+        self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
+        return model, explainers
+
+    def tune(self, model: ModelBundle, data: DataBundle) -> tuple[Scheduler, Tuned]:
+        """The scheduler and its rate; where the search failed, the error says where its curve is."""
+        component = self.recipe.scheduler
+        seam = Seam(component)
+        with self.journal.stage("tune") as record:
+            scheduler = seam.scheduler(component.build("tune"))
+            batches = self.runtime.loader(
+                data.train,
+                self.settings.train.batch_size,
+                shuffle=True,
+                seed=derive(self.seed, "tune"),
+                keep_workers=False,
+            )
+            try:
+                with component.offer.blamed("tune"):
+                    tuned = tune(
+                        scheduler,
+                        model.module,
+                        batches,
+                        self.settings.train,
+                        seed=self.seed,
+                        runtime=self.runtime,
+                        display=self.display,
+                    )
+            except TuningError as error:
+                self.folder.write_json("lr_finder.json", {"lrs": error.lrs, "losses": error.losses, "max_lr": None})
+                picture = picture_lr_search(self.folder, error.lrs, error.losses, None, "no learning rate was found")
+                raise TuningError(f"{error}; the curve is in {picture}", error.lrs, error.losses) from error
+            seam.tuned(tuned)
+            curve = {"lrs": list(tuned.lrs), "losses": list(tuned.losses)}
+            self.folder.write_json("lr_finder.json", {**curve, "max_lr": tuned.max_lr, "note": tuned.note})
+            record |= {"max_lr": tuned.max_lr, "note": tuned.note}
+        self.display.line(f"learning rate: {tuned.max_lr:.4g} ({tuned.note})")
+        return scheduler, tuned
+
+    def fit(self, model: ModelBundle, data: DataBundle, scheduler: Scheduler, tuned: Tuned) -> Fitted:
+        """Train; after each epoch its figures and the weights so far are kept."""
+        with self.journal.stage("fit") as record:
+
+            def keep(fitted: Fitted, module: nn.Module) -> None:
+                self.folder.write_lines("history.jsonl", [epoch.as_dict() for epoch in fitted.history])
+                self.folder.write_weights("checkpoints/last.safetensors", module.state_dict())
+                record["epochs"] = len(fitted.history)
+                self.journal.update()
+
+            batches = self.runtime.loader(
+                data.train, self.settings.train.batch_size, shuffle=True, seed=derive(self.seed, "train")
+            )
+            fitted = fit(
+                model.module,
+                batches,
+                self.settings.train,
+                scheduler,
+                tuned,
+                test=self._test_batches(data),
+                seed=self.seed,
+                runtime=self.runtime,
+                display=self.display,
+                on_epoch=keep,
+            )
+            model.module.eval()
+            self.folder.write_weights("model.safetensors", model.module.state_dict())
+        return fitted
+
+    def evaluate(self, model: ModelBundle, data: DataBundle) -> Evaluation:
+        """The trained model on the test images: ``metrics.json`` and ``predictions.csv``."""
+        with self.journal.stage("evaluate") as record:
+            evaluation = evaluate(model.module, self._test_batches(data), runtime=self.runtime, display=self.display)
+            if not evaluation.logits.isfinite().all():
+                raise TrainingError("the trained model gives logits that are no numbers; use a lower learning rate")
+            figures = evaluation.figures(data.classes)
+            self.folder.write_json("metrics.json", figures)
+            self.folder.write_text("predictions.csv", evaluation.table(data.test_ids, data.classes))
+            record |= {"accuracy": figures["accuracy"], "misclassified": figures["misclassified"]}
+        self.display.line(f"test accuracy: {evaluation.accuracy:.2%} ({figures['misclassified']:,} misclassified)")
+        return evaluation
+
+    def explain(
+        self, model: ModelBundle, explainers: dict[str, Explainer], data: DataBundle, evaluation: Evaluation
+    ) -> tuple[Selection, Explained]:
+        """Every explainer's maps of the selected images, for every target.
+
+        ``explanations/images.csv`` names the rows of each ``explanations/<method>/<target>.npy``.
+        """
+        with self.journal.stage("explain") as record:
+            selection = select(evaluation, self.settings.explain.select, self.seed)
+            images, rows = gather(data.test, selection.rows), selection.rows
+            ids = [data.test_ids[row] for row in rows.tolist()]
+            chosen = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
+            self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
+            maps: dict[str, dict[str, Any]] = {}
+            for component in self.recipe.explainers:
+                seam, label = Seam(component), component.label
+                maps[label] = {}
+                for target in self.settings.explain.targets:
+                    with component.offer.blamed("explain"):
+                        found = explain(
+                            explainers[label],
+                            subject_of(model, data),
+                            images,
+                            targets_of(target, evaluation, rows, data.classes),
+                            seed=self.seed,
+                            label=f"{label} for {target}",
+                            runtime=self.runtime,
+                            display=self.display,
+                        )
+                    maps[label][target] = seam.maps(found, images).numpy()
+                    name = f"explanations/{filename(label)}/{filename(target)}.npy"
+                    self.folder.write_array(name, maps[label][target])
+            record |= {"images": len(rows), "methods": list(maps)}
+        self.display.line(f"explained: {len(rows)} images by {', '.join(maps) or 'no method'}")
+        return selection, Explained(rows, images, maps)
+
+    def report(
+        self,
+        data: DataBundle,
+        tuned: Tuned,
+        fitted: Fitted,
+        evaluation: Evaluation,
+        selection: Selection,
+        explained: Explained,
+    ) -> None:
+        """The pictures and the page."""
+        with self.journal.stage("report"):
+            page = report(
+                self.recipe,
+                self.folder,
+                self.journal.state,
+                self.runtime,
+                data,
+                tuned,
+                fitted,
+                evaluation,
+                selection,
+                explained,
+            )
+        self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
+
+    def _test_batches(self, data: DataBundle) -> Any:
+        return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)
