@@ -243,3 +243,15 @@ def test_of_two_that_fill_it_at_once_the_first_wins() -> None:
     assert places == [cache_root() / "k"] * 2
     assert [path.name for path in cache_root().iterdir()] == ["k"]
     assert (places[0] / "by").read_text() in {thread.name for thread in threads}
+
+
+def test_a_pickle_holds_the_steps_and_not_albumentations() -> None:
+    """A worker that unpickled a pipeline would import Albumentations, which then asks the network for a newer one."""
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    array = ImageArray(images, np.zeros(2, np.int64), (0.5,) * 3, (0.5,) * 3, [{"HorizontalFlip": {"p": 1.0}}])
+    masks = MaskArray(np.eye(8, dtype=bool)[None], [{"HorizontalFlip": {"p": 1.0}}])
+    for each in (array, masks):
+        assert b"albumentations" not in pickle.dumps(each).lower()
+        again = pickle.loads(pickle.dumps(each))
+        first, second = each[0], again[0]
+        assert torch.equal(first[0], second[0])

@@ -309,3 +309,40 @@ def test_workers_change_nothing(finished: Run, tiny: Recipe, out: Path) -> None:
     again = run(tiny, set={"runtime.workers": 2, "explain.methods": []}, out=out)
     before = finished.weights()
     assert all(torch.equal(value, before[name]) for name, value in again.weights().items())
+
+
+def test_none_selected_is_not_none_made(tiny: Recipe, out: Path) -> None:
+    bare = run(tiny, set={"explain.select.misclassified": 0, "train.epochs": 1}, out=out)
+    assert bare.metrics["misclassified"] > 0
+    assert not (bare.folder / "figures/misclassified.png").exists()
+    assert not (bare.folder / "figures/gradcam_misclassified.png").exists()
+
+
+def test_weights_that_broke_in_the_last_step_are_an_error_and_not_a_traceback(tiny: Recipe, out: Path) -> None:
+    change = {
+        "train.scheduler": {"use": "cosine", "max_lr": 1e38},
+        "train.ema": None,
+        "train.epochs": 1,
+        "train.batch_size": 160,
+    }
+    with pytest.raises(TrainingError, match="logits that are no numbers"):
+        run(tiny, set=change, out=out)
+    assert journal(out)["state"] == "failed"
+
+
+def test_images_that_cannot_be_fetched_are_the_data_sets_failure(
+    tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xaitool.data.arrays import ImageArray
+
+    fetch = ImageArray.__getitems__
+
+    def failing(self: ImageArray, indices: Any) -> Any:
+        if len(indices) > 1:
+            raise OSError("the disk is gone")
+        return fetch(self, indices)
+
+    monkeypatch.setattr(ImageArray, "__getitems__", failing)
+    with pytest.raises(PluginError, match=r"plugin shapes \(xaitool .*failed in loading images: shapes: the disk is"):
+        run(tiny, out=out)
+    assert journal(out)["stage"] == "tune"

@@ -33,6 +33,18 @@ _SAMPLES, _PER_CLASS, _CLASSES, _LOOKED_AT = 40, 10, 20, 2000
 
 
 @dataclass(frozen=True)
+class Outcome:
+    """What a run found: what there is to report."""
+
+    data: DataBundle
+    tuned: Tuned
+    fitted: Fitted
+    evaluation: Evaluation
+    selection: Selection
+    explained: Explained
+
+
+@dataclass(frozen=True)
 class _Gallery:
     """Writes figures and remembers them for the page."""
 
@@ -50,23 +62,15 @@ def picture_lr_search(
 
 
 def report(
-    recipe: Recipe,
-    folder: RunFolder,
-    journal: dict[str, Any],
-    runtime: Runtime,
-    data: DataBundle,
-    tuned: Tuned,
-    fitted: Fitted,
-    evaluation: Evaluation,
-    selection: Selection,
-    explained: Explained,
+    recipe: Recipe, folder: RunFolder, journal: dict[str, Any], runtime: Runtime, outcome: Outcome
 ) -> Path | None:
     """Draw all pictures into ``figures/`` and, unless the recipe says otherwise, write ``report.html``: its path."""
     gallery = _Gallery(folder)
+    data, evaluation = outcome.data, outcome.evaluation
     sections = [
-        _mistakes(gallery, data, evaluation, selection, explained),
-        *_explanations(gallery, data, evaluation, selection, explained),
-        Section("Training", "", _training(gallery, tuned, fitted)),
+        _mistakes(gallery, outcome),
+        *_explanations(gallery, outcome),
+        Section("Training", "", _training(gallery, outcome.tuned, outcome.fitted)),
         Section("Test results by class", "", table=_per_class(evaluation, data)),
         Section("Data", "", _data(gallery, data, recipe.settings.seed)),
         Section("Model", "", preformatted=journal["stages"]["model"]["summary"], folded=True),
@@ -82,9 +86,9 @@ def report(
         facts=[
             ("Test accuracy", f"{evaluation.accuracy:.2%}"),
             ("Misclassified", f"{int((~evaluation.correct).sum()):,} of {len(evaluation.labels):,}"),
-            ("Epochs", str(len(fitted.history))),
+            ("Epochs", str(len(outcome.fitted.history))),
             ("Training", _duration(seconds)),
-            ("Peak learning rate", f"{tuned.max_lr:.3g}"),
+            ("Peak learning rate", f"{outcome.tuned.max_lr:.3g}"),
             ("Device", runtime.describe()),
         ],
         sections=sections,
@@ -116,13 +120,13 @@ def _sentence(evaluation: Evaluation, data: DataBundle) -> str:
     )
 
 
-def _mistakes(
-    gallery: _Gallery, data: DataBundle, evaluation: Evaluation, selection: Selection, explained: Explained
-) -> Section:
+def _mistakes(gallery: _Gallery, outcome: Outcome) -> Section:
     """How often which class is taken for which, and some of the images."""
+    data, evaluation, explained = outcome.data, outcome.evaluation, outcome.explained
     wrong = int((~evaluation.correct).sum())
     text = f"{wrong:,} of {len(evaluation.labels):,} test images get the wrong class." if wrong else "There are none."
-    count, rows = len(selection.misclassified), selection.misclassified
+    rows = outcome.selection.misclassified
+    count = len(rows)
     found = [
         gallery.add(
             "confusion_matrix",
@@ -141,11 +145,10 @@ def _labels(evaluation: Evaluation, rows: Tensor) -> tuple[Any, Any, Any]:
     return evaluation.labels[rows].numpy(), evaluation.predicted[rows].numpy(), evaluation.confidence[rows].numpy()
 
 
-def _explanations(
-    gallery: _Gallery, data: DataBundle, evaluation: Evaluation, selection: Selection, explained: Explained
-) -> list[Section]:
+def _explanations(gallery: _Gallery, outcome: Outcome) -> list[Section]:
     """For every explainer, its maps of the misclassified images and of the correct ones."""
-    wrong = len(selection.misclassified)
+    data, evaluation, explained = outcome.data, outcome.evaluation, outcome.explained
+    wrong = len(outcome.selection.misclassified)
     parts = [("misclassified", slice(0, wrong)), ("correct", slice(wrong, None))]
     items = []
     for method, by_target in explained.maps.items():

@@ -11,6 +11,7 @@ from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import kept
+from xaitool.engine.report import Outcome
 from xaitool.engine.runtime import open_runtime
 from xaitool.engine.stages import Stages
 from xaitool.recipe.resolve import Recipe
@@ -49,5 +50,5 @@ def _story(stages: Stages) -> ModelBundle:
     fitted = stages.fit(model, data, scheduler, tuned)
     evaluation = stages.evaluate(model, data)
     selection, explained = stages.explain(model, explainers, data, evaluation)
-    stages.report(data, tuned, fitted, evaluation, selection, explained)
+    stages.report(Outcome(data, tuned, fitted, evaluation, selection, explained))
     return model

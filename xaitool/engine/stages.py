@@ -17,7 +17,7 @@ from xaitool.engine.journal import Journal
 from xaitool.engine.model import build_explainers, build_model, subject_of, summary
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
-from xaitool.engine.report import picture_lr_search, report
+from xaitool.engine.report import Outcome, picture_lr_search, report
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection, select
@@ -190,29 +190,10 @@ class Stages:
         self.display.line(f"explained: {len(rows)} images by {', '.join(maps) or 'no method'}")
         return selection, Explained(rows, images, maps)
 
-    def report(
-        self,
-        data: DataBundle,
-        tuned: Tuned,
-        fitted: Fitted,
-        evaluation: Evaluation,
-        selection: Selection,
-        explained: Explained,
-    ) -> None:
+    def report(self, outcome: Outcome) -> None:
         """The pictures and the page."""
         with self.journal.stage("report"):
-            page = report(
-                self.recipe,
-                self.folder,
-                self.journal.state,
-                self.runtime,
-                data,
-                tuned,
-                fitted,
-                evaluation,
-                selection,
-                explained,
-            )
+            page = report(self.recipe, self.folder, self.journal.state, self.runtime, outcome)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
 
     def _test_batches(self, data: DataBundle) -> Any:
