@@ -141,4 +141,5 @@ def test_help_reads_well(capsys: pytest.CaptureFixture[str]) -> None:
         main([*arguments, "--help"])
         text = capsys.readouterr().out
         assert text.startswith("Usage: xaitool")
+        assert "\\b" not in text
         assert max(map(len, text.splitlines())) <= 80

@@ -37,12 +37,12 @@ class _Lazy(click.Group):
 @click.group(cls=_Lazy, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(package_name="xaitool", message="xaitool %(version)s")
 def cli() -> None:
-    r"""Train an image classifier from one recipe, explain its mistakes, and see what the explanations are worth.
+    """Train an image classifier from one recipe, and explain its mistakes.
 
     \b
     Start here, no data and no network needed:
         xaitool run quickstart
-    """
+    """  # noqa: D301 - click wants the backspace character itself
 
 
 def main(arguments: list[str] | None = None) -> Any:

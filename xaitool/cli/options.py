@@ -11,5 +11,6 @@ set_option = click.option(
     "assignments",
     multiple=True,
     metavar="KEY=VALUE",
-    help="Change the recipe, as in train.epochs=1 or explain.methods.0.layers=[layer3]; may be repeated.",
+    help="Change the recipe, as in train.epochs=1 or explain.methods=[{use: gradcam, layers: [layer3]}]; "
+    "may be repeated.",
 )

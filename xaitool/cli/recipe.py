@@ -59,12 +59,12 @@ def list_recipes() -> None:
 
 @recipe.command()
 def schema() -> None:
-    r"""Print the JSON schema of recipes with all installed plugins, for editors.
+    """Print the JSON schema of recipes with all installed plugins, for editors.
 
     \b
     In the recipe's first line, for editors that know yaml-language-server:
         # yaml-language-server: $schema=xaitool.schema.json
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     from xaitool.recipe.json_schema import json_schema
 
     click.echo(json.dumps(json_schema(), indent=2))

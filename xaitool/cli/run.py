@@ -22,7 +22,7 @@ from xaitool.cli.options import recipe_argument, set_option
 )
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but the run's folder at the end.")
 def run(recipe: str, assignments: tuple[str, ...], out: Path, quiet: bool) -> None:
-    r"""Train, evaluate and explain as RECIPE says.
+    """Train, evaluate and explain as RECIPE says.
 
     RECIPE is a YAML file, or the name of one that comes with xaitool (see `xaitool recipe list`).
 
@@ -32,7 +32,7 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path, quiet: bool) -> No
     Examples:
         xaitool run quickstart
         xaitool run recipes/resnet18_cifar10.yaml --set train.epochs=5
-    """
+    """  # noqa: D301 - click wants the backspace character itself
     from xaitool.recipe.resolve import Recipe
 
     checked = Recipe.load(recipe, set=assignments)

@@ -19,7 +19,7 @@ from xaitool.results import Run
 
 
 def run(
-    recipe: Recipe,
+    recipe: Recipe | str | Path,
     *,
     set: Mapping[str, Any] | Sequence[str] = (),
     out: str | Path = "runs",
@@ -27,12 +27,13 @@ def run(
 ) -> Run:
     """Train, evaluate and explain as the recipe says; all that happens is in the folder of the run that is returned.
 
+    recipe: a checked one, or what :meth:`xaitool.Recipe.load` takes: a file, or a name such as ``"quickstart"``.
     set: changes to the recipe, as ``{"train.epochs": 1}`` or ``["train.epochs=1"]``. out: where run folders are made.
     display: what a person sees meanwhile (``xaitool.Display()`` for the terminal); left out: nothing.
     The process is left as it was: random state, threads, working folder.
     Raises an XaitoolError that says what is wrong; before training where it can be known then.
     """
-    recipe = recipe.with_set(set)
+    recipe = recipe.with_set(set) if isinstance(recipe, Recipe) else Recipe.load(recipe, set)
     display = display or Silent()
     with open_runtime(recipe.settings.runtime) as runtime, kept():
         folder = RunFolder.create(Path(out), recipe.settings.name)
