@@ -112,8 +112,8 @@ def _turning_point(losses: list[float]) -> int:
             lowest = step
         if lowest > SKIP_START:
             fall, rise = losses[SKIP_START] - losses[lowest], loss - losses[lowest]
-            is_descent = _skip_end(losses[SKIP_START : lowest + 1]) is not None
-            if is_descent and fall > FALL * losses[SKIP_START] and rise > LOST * fall:
+            turned = fall > FALL * losses[SKIP_START] and rise > LOST * fall
+            if turned and _skip_end(losses[SKIP_START : lowest + 1]) is not None:
                 break
     return lowest
 

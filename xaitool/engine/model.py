@@ -40,6 +40,11 @@ def summary(model: ModelBundle) -> str:
     """Layers, output shapes and parameters, as torchinfo prints them."""
     with borrowed(model.module), torch.no_grad():
         info = torchinfo.summary(
-            model.module, input_size=(1, *model.input_size), depth=3, verbose=0, col_names=("output_size", "num_params")
+            model.module,
+            input_size=(1, *model.input_size),
+            depth=3,
+            verbose=0,
+            col_names=("output_size", "num_params"),
+            row_settings=("depth", "var_names"),
         )
     return str(info)

@@ -69,7 +69,7 @@ def report(
     data, evaluation = outcome.data, outcome.evaluation
     sections = [
         _mistakes(gallery, outcome),
-        *_explanations(gallery, outcome),
+        *_explanations(gallery, outcome, journal["stages"]["model"]["cam_layers"]),
         Section("Training", "", _training(gallery, outcome.tuned, outcome.fitted)),
         Section("Test results by class", "", table=_per_class(evaluation, data)),
         Section("Data", "", _data(gallery, data, recipe.settings.seed)),
@@ -145,9 +145,12 @@ def _labels(evaluation: Evaluation, rows: Tensor) -> tuple[Any, Any, Any]:
     return evaluation.labels[rows].numpy(), evaluation.predicted[rows].numpy(), evaluation.confidence[rows].numpy()
 
 
-def _explanations(gallery: _Gallery, outcome: Outcome) -> list[Section]:
+def _explanations(gallery: _Gallery, outcome: Outcome, layers: Sequence[str]) -> list[Section]:
     """For every explainer, its maps of the misclassified images and of the correct ones."""
     data, evaluation, explained = outcome.data, outcome.evaluation, outcome.explained
+    text = "Bright is what speaks for the class named above a picture. Each map has a scale of its own."
+    if layers:
+        text += f" A CAM method looks at the layer {layers[-1]}, unless the recipe names others ({', '.join(layers)})."
     wrong = len(outcome.selection.misclassified)
     parts = [("misclassified", slice(0, wrong)), ("correct", slice(wrong, None))]
     items = []
@@ -163,8 +166,9 @@ def _explanations(gallery: _Gallery, outcome: Outcome) -> list[Section]:
                 pictures(data, explained.images[part]), *_labels(evaluation, rows), data.classes, shown, method
             )
             alt = f"{what.capitalize()} test images with the maps of {method} for {', '.join(shown)} class."
-            items.append(gallery.add(f"{method}_{what}", drawn, alt))
-    return [Section("Explanations", "What speaks for which class.", items)] if items else []
+            caption = f"{len(rows)} {what} test images, drawn at random."
+            items.append(gallery.add(f"{method}_{what}", drawn, alt, caption))
+    return [Section("Explanations", text, items)] if items else []
 
 
 def _training(gallery: _Gallery, tuned: Tuned, fitted: Fitted) -> list[FigureItem]:

@@ -73,7 +73,11 @@ class Stages:
             explainers = build_explainers(self.recipe.explainers, subject_of(model, data), data)
             about = summary(model)
             log.info("model\n%s", about)
-            record |= {"parameters": sum(each.numel() for each in model.module.parameters()), "summary": about}
+            record |= {
+                "parameters": sum(each.numel() for each in model.module.parameters()),
+                "cam_layers": list(model.cam_layers),
+                "summary": about,
+            }
         self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
         return model, explainers
 
