@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xaitool.build import build
     from xaitool.component import Component
     from xaitool.config import Config
-    from xaitool.contracts import DataBundle, ModelBundle, Probe, Scores, Subject, Tuned
+    from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, Scores, Subject, Tuned
     from xaitool.engine.evaluate import Evaluation, evaluate
     from xaitool.engine.explain import explain
     from xaitool.engine.fit import Fitted, fit
@@ -40,6 +40,7 @@ _HOMES = {
     "Display": "xaitool.engine.progress",
     "Evaluation": "xaitool.engine.evaluate",
     "Fitted": "xaitool.engine.fit",
+    "Given": "xaitool.contracts",
     "ModelBundle": "xaitool.contracts",
     "Probe": "xaitool.contracts",
     "Recipe": "xaitool.recipe.resolve",
@@ -68,6 +69,7 @@ __all__ = [
     "Display",
     "Evaluation",
     "Fitted",
+    "Given",
     "ModelBundle",
     "Probe",
     "Recipe",

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
 
@@ -23,6 +24,8 @@ class Component:
     factory: ``"package.module:function"``, called with the checked config and, by keyword, what its kind is given
         (see :mod:`xaitool.contracts`).
     summary: one line for lists.
+    example: options (JSON types) for a first try; needed where the config has options without a default. ``plugins
+        show`` prints a recipe with them, and the conformance kit tries the component with them.
 
     Both references are strings so that neither is imported before a recipe uses the component: listing plugins stays
     fast, and checking a recipe imports only what checks the options.
@@ -34,13 +37,14 @@ class Component:
     config: str
     factory: str
     summary: str = ""
+    example: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         if not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r} is not made of letters, digits and _ + . -")
-        for field in ("config", "factory"):
-            if not _REFERENCE.fullmatch(getattr(self, field)):
-                raise ValueError(f"{field} of component {self.name!r} must be 'package.module:attribute'")
+        for reference in ("config", "factory"):
+            if not _REFERENCE.fullmatch(getattr(self, reference)):
+                raise ValueError(f"{reference} of component {self.name!r} must be 'package.module:attribute'")
 
     def load_config(self) -> type[Any]:
         """Import and return the config class."""

@@ -169,33 +169,70 @@ class Explainer(Protocol):
         train/eval flag of every module, requires_grad, .grad and the random state, also after an error. Works on a
         frozen module and inside ``torch.no_grad()``. Raises ExplainError for a wrong number of targets or a class
         out of range.
+
+        An explainer that computes its maps on a coarser grid than the image's says so in a method
+        ``native_size(subject, images) -> (h, w)``; without one, the grid is taken to be the image's own.
         """
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a metric may use besides the maps it scores.
+
+    ids: the stable name of each of the N images; seed: the run's. All that a metric draws at random for an image
+    follows from these two and from its own name, so that neither order nor batch size changes a score.
+    mask: N×H×W bool, the true evidence, where the metric's `needs` has ``"mask"``.
+    explain: (subject, images, targets) -> maps, the explainer itself, where `needs` has ``"explainer"``; maps as
+    :meth:`Explainer.explain` gives them.
+    native_size: (h, w) of the grid on which the maps were computed, before they were scaled to the image's size.
+    memo: what metrics that score the same maps share (perturbation curves, say); empty at first.
+    """
+
+    ids: Sequence[str]
+    seed: int = 0
+    mask: Tensor | None = None
+    explain: Callable[[Subject, Tensor, Tensor], Tensor] | None = None
+    native_size: tuple[int, int] | None = None
+    memo: dict[Any, Any] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Scores:
     """One number an image, NaN where it has none, and why it has none.
 
-    values: N floats. status: N words, ``"ok"`` or the reason a value is missing (``"constant map"``, …).
+    values: N floats within the metric's range. status: N words, ``"ok"`` or the reason a value is missing
+    (``"constant map"``, …); left out: all ok. chance: what a map that knows nothing scores on each image, N floats,
+    where that is known. curves: for pictures, name -> N×S floats, each at the S fractions in ``curves["fraction"]``.
     """
 
     values: Sequence[float]
-    status: Sequence[str] = field(default_factory=tuple)
+    status: Sequence[str] = ()
+    chance: Sequence[float] = ()
+    curves: Mapping[str, Any] = field(default_factory=dict)
+
+
+Aspect = Literal["faithfulness", "model", "localisation", "stability", "complexity"]
 
 
 @runtime_checkable
 class Metric(Protocol):
     """Measures maps: one score an image.
 
-    direction: whether a higher or a lower score is better, or neither. range: the least and the greatest score.
-    needs: what it cannot do without, e.g. ``{"mask"}``, ``{"explainer"}``.
+    aspect: what the score says something about: whether the map is faithful to the model's decision, depends on the
+    model's weights, finds the object, is stable under small changes, or how complex it is.
+    direction: whether a higher or a lower score is better, or neither. range: the least and the greatest score, which
+    may be infinite.
+    needs: what it cannot do without: ``"mask"``, ``"explainer"`` (see :class:`Given`).
     """
 
+    aspect: Aspect
     direction: Literal["higher", "lower", "none"]
     range: tuple[float, float]
     needs: frozenset[str]
 
-    def score(
-        self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Mapping[str, Any], /
-    ) -> Scores:
-        """Score maps (N×H×W) of images (N×C×H×W) for targets (N); `given` holds what the metric said it needs."""
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """Score maps (N×H×W float32) of images (N×C×H×W) for targets (N int64), all on one device.
+
+        The module is borrowed as in :meth:`Explainer.explain`. A constant map has a status and no value, wherever the
+        metric depends on the order of pixels. Raises MetricError where what it needs is not given.
+        """

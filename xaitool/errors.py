@@ -81,3 +81,7 @@ class FolderError(XaitoolError):
 
 class ExplainError(XaitoolError):
     """An explainer was asked for something it cannot give (a layer with no spatial extent, a class out of range)."""
+
+
+class MetricError(XaitoolError):
+    """A metric was asked for something it cannot measure (a mask or an explainer that was not given)."""

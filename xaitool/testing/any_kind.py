@@ -1,0 +1,1 @@
+"""Checks for every kind of component."""

@@ -1,0 +1,1 @@
+"""Checks for components of explainers."""
