@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from importlib.metadata import EntryPoint, PathDistribution
 from pathlib import Path
 from typing import Any
 
+import pluggy
 import pytest
 
-from xaitool.component import Component
+from xaitool.component import KINDS, Component
 from xaitool.errors import ComponentError, PluginError, XaitoolError
 from xaitool.plugins import Catalog, Offer, Plugin, catalog, collect
 
@@ -86,6 +89,15 @@ def test_a_third_party_plugin_is_found(plugin: Any) -> None:
         (GOOD.replace("return [", "return [["), "SyntaxError"),
         (GOOD.replace("return [", "return ['edges'] or ["), "where a Component is needed"),
         (GOOD.replace("xaitool_explainers()", "xaitool_explainers(nonsense)"), "PluginValidationError"),
+        (GOOD.replace("xaitool_explainers()", "xaitool_explainer()"), "did you mean 'xaitool_explainers'?"),
+        (GOOD.replace("@hookimpl", ""), "it has no hooks; is a function's @hookimpl missing?"),
+        (GOOD.replace("return [", "return 2 * ["), "it offers the explainer 'edges', which main (broken 1.5) offers"),
+        (
+            GOOD + "xaitool_api_version = 2",
+            "written for version 2 of the hooks, and this xaitool has 1; update xaitool",
+        ),
+        (GOOD + "xaitool_api_version = 0", "and this xaitool has 1; update the plugin"),
+        (GOOD + "xaitool_api_version = 'one'", "version 'one' of the hooks"),
     ],
 )
 def test_a_broken_plugin_stops_no_other(plugin: Any, code: str, reason: str) -> None:
@@ -97,7 +109,115 @@ def test_a_broken_plugin_stops_no_other(plugin: Any, code: str, reason: str) -> 
     assert [offer.full_name for offer in found.offers] == ["acme/edges"]
     with pytest.raises(ComponentError, match=r"no explainer 'x' .*plugin main \(broken 1\.5\) is broken"):
         found.find("explainer", "x")
-    assert list(found.observe(None, "data", {})) == []
+    assert list(found.observe("xaitool_stage_finished", run=None, stage="data", record={})) == []
+
+
+def test_a_supported_version_of_the_hooks_is_fine(plugin: Any) -> None:
+    (found,) = collect([plugin("acme", "acme_plugin", GOOD + "xaitool_api_version = 1")]).plugins
+    assert (found.error, found.warnings, found.hooks) == (None, (), ("xaitool_explainers",))
+
+
+def test_the_name_of_a_distribution_is_compared_as_installers_do(plugin: Any) -> None:
+    found = collect([plugin("My_Plugin", "my_plugin", GOOD)])
+    assert found.find("explainer", "my-plugin/edges") is found.find("explainer", "My.Plugin/edges")
+    assert found.offers[0].full_name == "my-plugin/edges"
+
+
+def test_one_distribution_offers_a_name_once(plugin: Any) -> None:
+    first = plugin("acme", "acme_plugin", GOOD)
+    second = plugin("acme", "acme_again", GOOD, name="again")
+    found = collect([first, second])
+    assert found.plugins[1].error == "it offers the explainer 'edges', which main (acme 1.5) offers already"
+    assert found.find("explainer", "edges").plugin.name == "acme/main"
+
+
+@pytest.mark.parametrize("disabled", ["acme", "ACME", "acme/main"])
+def test_a_plugin_that_is_left_out_is_not_even_imported(plugin: Any, disabled: str) -> None:
+    points = [plugin("acme", "acme_plugin", "raise SystemExit"), plugin("other", "other_plugin", GOOD)]
+    found = collect(points, [disabled])
+    assert [(each.disabled, each.error) for each in found.plugins] == [(True, None), (False, None)]
+    assert "acme_plugin" not in sys.modules
+    with pytest.raises(ComponentError, match=r"plugin main \(acme 1\.5\) is left out by XAITOOL_PLUGINS_DISABLED"):
+        found.find("explainer", "corners")
+
+
+def test_a_full_name_is_told_only_of_its_own_distribution(plugin: Any) -> None:
+    found = collect([plugin("broken", "broken_plugin", "1 / 0"), plugin("acme", "acme_plugin", GOOD)])
+    with pytest.raises(ComponentError, match=r"broken/edges.*plugin main \(broken 1\.5\) is broken: ZeroDivisionError"):
+        found.find("explainer", "broken/edges")
+    with pytest.raises(ComponentError) as raised:
+        found.find("explainer", "acme/corners")
+    assert "broken" not in str(raised.value)
+
+
+def test_the_environment_leaves_plugins_out() -> None:
+    program = "from xaitool.plugins import catalog; print(*(p.name for p in catalog().plugins if p.disabled))"
+    for value, expected in [("xaitool/timm, xaitool/shapes", "xaitool/shapes xaitool/timm"), ("", "")]:
+        environment = {**os.environ, "XAITOOL_PLUGINS_DISABLED": value}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert sorted(done.stdout.split()) == expected.split(), done.stderr
+
+
+def test_every_hook_call_is_traced_on_request() -> None:
+    program = "from xaitool.plugins import catalog; catalog()"
+    for value, expected in [("1", True), ("0", False)]:
+        environment = {**os.environ, "XAITOOL_TRACE_PLUGINS": value}
+        done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+        assert ("trace: xaitool/shapes: xaitool_datasets() -> [[Component(name='shapes'" in done.stderr) is expected
+
+
+def test_a_traced_hook_that_raises_is_told_too(
+    plugin: Any, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("XAITOOL_TRACE_PLUGINS", "1")
+    with caplog.at_level("INFO", logger="xaitool.trace"):
+        collect([plugin("acme", "acme_plugin", GOOD.replace("return [", "1 / 0; return ["))])
+    assert "acme/main: xaitool_explainers() raised ZeroDivisionError('division by zero')" in caplog.text
+
+
+class NextYearsSpecs:
+    """Hook specs in which one hook, and one argument of another, are to go, and an argument has been added."""
+
+    spec = pluggy.HookspecMarker("xaitool")
+    gone = DeprecationWarning("xaitool_observe is to go; use xaitool_stage_finished")
+
+    @staticmethod
+    @spec(warn_on_impl=gone)
+    def xaitool_observe() -> None: ...
+
+    @staticmethod
+    @spec(warn_on_impl_args={"record": DeprecationWarning("'record' is to go; use 'figures'")})
+    def xaitool_stage_finished(run: Any, stage: Any, record: Any, figures: Any) -> None: ...
+
+
+def test_hooks_that_are_to_go_warn_and_new_arguments_are_additive(plugin: Any) -> None:
+    observer = "from xaitool import hookimpl\nseen = []\n@hookimpl\ndef "
+    points = [
+        plugin("old", "old_plugin", observer + "xaitool_observe(): pass\n"),
+        plugin("args", "args_plugin", observer + "xaitool_stage_finished(record): pass\n"),
+        plugin("fine", "fine_plugin", observer + "xaitool_stage_finished(stage): seen.append(stage)\n"),
+    ]
+    specs: Any = NextYearsSpecs
+    found = collect(
+        points, specs=type("Specs", (), {**vars(specs), **{f"xaitool_{k}s": _kind(f"xaitool_{k}s") for k in KINDS}})
+    )
+    assert [each.error for each in found.plugins] == [None, None, None]
+    assert [each.warnings for each in found.plugins] == [
+        ("xaitool_observe is to go; use xaitool_stage_finished",),
+        ("'record' is to go; use 'figures'",),
+        (),
+    ]
+    assert list(found.observe("xaitool_stage_finished", run=0, stage="fit", record={}, figures={})) == []
+    assert sys.modules["fine_plugin"].seen == ["fit"]
+
+
+def _kind(name: str) -> Any:
+    """A hook spec of this name, without arguments."""
+
+    def spec() -> None: ...
+
+    spec.__name__ = name
+    return staticmethod(NextYearsSpecs.spec(spec))
 
 
 def test_two_distributions_with_the_same_entry_point_name(plugin: Any) -> None:
@@ -124,11 +244,19 @@ def xaitool_stage_finished(run, stage, record):
     seen.append((run, stage, record))
     if stage == "fit":
         raise RuntimeError("no disk")
+    if stage == "report":
+        raise SystemExit("bye")
+    return True
 """
     found = collect([plugin("acme", "acme_plugin", GOOD), plugin("watch", "watch_plugin", observer)])
-    assert list(found.observe("folder", "data", {"images": 3})) == []
-    ((name, error),) = found.observe("folder", "fit", {})
-    assert (name, str(error)) == ("watch/main", "no disk")
+
+    def finished(stage: str) -> list[tuple[str, str]]:
+        raised = found.observe("xaitool_stage_finished", run="folder", stage=stage, record={"images": 3})
+        return [(plugin.name, str(error)) for plugin, error in raised]
+
+    assert finished("data") == []
+    assert finished("fit") == [("watch/main", "no disk")]
+    assert finished("report") == [("watch/main", "bye")]
     assert sys.modules["watch_plugin"].seen[0] == ("folder", "data", {"images": 3})
 
 

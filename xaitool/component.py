@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import random
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -58,4 +59,8 @@ class Component:
 def load(reference: str) -> Any:
     """Import ``"package.module:attribute"``."""
     module, _, attribute = reference.partition(":")
-    return getattr(import_module(module), attribute)
+    state = random.getstate()  # some libraries draw from the user's generator while they are imported
+    try:
+        return getattr(import_module(module), attribute)
+    finally:
+        random.setstate(state)

@@ -2,6 +2,10 @@
 
 A plugin is a module that an entry point in the group ``xaitool`` names. Its hooks return
 :class:`~xaitool.component.Component` records; what their factories must return stands in :mod:`xaitool.contracts`.
+
+How the contract changes: a hook may be given new arguments at any time (an implementation names those it wants); one
+that is to go is first marked ``warn_on_impl`` or ``warn_on_impl_args``, and ``xaitool plugins list`` shows the warning.
+Anything else raises `API_VERSION`. A plugin that needs a certain version says so: ``xaitool_api_version = 1``.
 """
 
 from __future__ import annotations
@@ -14,6 +18,10 @@ import pluggy
 if TYPE_CHECKING:
     from xaitool.component import Component
     from xaitool.engine.folder import RunFolder
+
+# The version of this contract, and the versions that plugins may be written for.
+API_VERSION = 1
+SUPPORTED_API_VERSIONS = range(1, API_VERSION + 1)
 
 hookspec = pluggy.HookspecMarker("xaitool")
 hookimpl = pluggy.HookimplMarker("xaitool")
@@ -45,5 +53,20 @@ def xaitool_metrics() -> Iterable[Component]:  # type: ignore[empty-body]
 
 
 @hookspec
+def xaitool_run_started(run: RunFolder, recipe: Mapping[str, Any]) -> None:
+    """Observe a run: it begins; `recipe` is the resolved one, as plain data."""
+
+
+@hookspec
+def xaitool_epoch_finished(run: RunFolder, record: Mapping[str, Any]) -> None:
+    """Observe a run: an epoch of training has finished; `record` is its line of ``history.jsonl``."""
+
+
+@hookspec
 def xaitool_stage_finished(run: RunFolder, stage: str, record: Mapping[str, Any]) -> None:
-    """Observe a run: `stage` has just finished, `record` holds its figures (JSON types only)."""
+    """Observe a run: `stage` has just finished; `record` holds its figures (JSON types only)."""
+
+
+@hookspec
+def xaitool_run_finished(run: RunFolder, state: str, error: str | None) -> None:
+    """Observe a run: it has ended; `state` is ``finished``, ``failed`` or ``interrupted``, `error` says why."""

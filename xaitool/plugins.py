@@ -7,31 +7,45 @@ registers every plugin as ``distribution/entry-point`` and calls it by itself, s
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+import os
+import re
+import warnings
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 import pluggy
 
-from xaitool import hookspecs
+from xaitool import hookspecs, tracing
 from xaitool.component import KINDS, Component, Kind
 from xaitool.errors import ComponentError, PluginError, XaitoolError
 from xaitool.suggest import did_you_mean
 
 GROUP = "xaitool"
+DISABLED = "XAITOOL_PLUGINS_DISABLED"
 
 
 @dataclass(frozen=True)
 class Plugin:
-    """A plugin that was found. name: ``distribution/entry-point``; error: why it cannot be used, if it cannot."""
+    """A plugin that was found.
+
+    name: ``distribution/entry-point``. module: what the entry point names. error: why it cannot be used, if it cannot.
+    warnings: what it should change (hooks that are to go). disabled: left out by ``XAITOOL_PLUGINS_DISABLED``, and not
+    imported. hooks: the hooks it implements.
+    """
 
     name: str
     distribution: str
     version: str
+    module: str = ""
     error: str | None = None
+    warnings: tuple[str, ...] = ()
+    disabled: bool = False
+    hooks: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         return f"{self.name.partition('/')[2]} ({self.distribution} {self.version})"
@@ -57,9 +71,13 @@ class Offer:
             yield
         except XaitoolError:
             raise
-        except Exception as error:
-            reason = str(error) or type(error).__name__
-            raise PluginError(f"plugin {self.plugin} failed in {stage}: {self.component.name}: {reason}") from error
+        except (Exception, SystemExit) as error:
+            raise self.failure(stage, error) from error
+
+    def failure(self, stage: str, error: BaseException) -> PluginError:
+        """What to raise where the plugin has raised `error` in a stage."""
+        reason = str(error) or type(error).__name__
+        return PluginError(f"plugin {self.plugin} failed in {stage}: {self.component.name}: {reason}")
 
     def build(self, config: Any, stage: str, **given: Any) -> Any:
         """Call the component's factory."""
@@ -85,7 +103,7 @@ class Catalog:
         Raises ComponentError where there is none (with a suggestion), or a bare name is offered more than once.
         """
         offers = self.of_kind(kind)
-        found = [offer for offer in offers if name in (offer.component.name, offer.full_name)]
+        found = [offer for offer in offers if _full(name) in (offer.component.name, offer.full_name)]
         if len(found) == 1:
             return found[0]
         if found:
@@ -97,62 +115,133 @@ class Catalog:
         names = [offer.component.name for offer in offers]
         hint = did_you_mean(name, [*names, *(offer.full_name for offer in offers)])
         hint = hint or (f" (there are {', '.join(names)})" if names else "")
-        broken = "".join(f"; plugin {plugin} is broken: {plugin.error}" for plugin in self.plugins if plugin.error)
-        return hint + broken
+        distribution = _full(name).partition("/")[0] if "/" in name else ""
+        for plugin in self.plugins:
+            if distribution and plugin.distribution != distribution:
+                continue
+            if plugin.error:
+                hint += f"; plugin {plugin} is broken: {plugin.error}"
+            if plugin.disabled:
+                hint += f"; plugin {plugin} is left out by {DISABLED}"
+        return hint
 
-    def observe(self, run: Any, stage: str, record: Mapping[str, Any]) -> Iterator[tuple[str, Exception]]:
-        """Tell every observer, each by itself; yields (plugin, error) for those that raised."""
-        for plugin, _ in self.manager.list_name_plugin():
+    def observe(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, BaseException]]:
+        """Call a hook of every observer, each by itself; yields plugin and error for those that raised."""
+        for plugin in self.plugins:
+            if hook not in plugin.hooks:
+                continue
             try:
-                _call(self.manager, plugin, "xaitool_stage_finished", run=run, stage=stage, record=record)
-            except Exception as error:  # noqa: BLE001 - an observer must not end the run it observes
+                _call(self.manager, plugin.name, hook, **arguments)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not end the run it observes
                 yield plugin, error
 
 
 @cache
 def catalog() -> Catalog:
     """The catalog of the plugins that are installed, made once a process."""
-    return collect(entry_points(group=GROUP))
+    disabled = os.environ.get(DISABLED, "").split(",")
+    return collect(entry_points(group=GROUP), [name.strip() for name in disabled if name.strip()])
 
 
-def collect(points: Iterable[EntryPoint]) -> Catalog:
-    """Load each entry point by itself and collect what it offers."""
+def collect(points: Iterable[EntryPoint], disabled: Collection[str] = (), specs: Any = hookspecs) -> Catalog:
+    """Load each entry point by itself and collect what it offers.
+
+    disabled: distributions, or ``distribution/entry-point``, to leave out. specs: the module of hook specs.
+    """
     manager = pluggy.PluginManager("xaitool")
-    manager.add_hookspecs(hookspecs)
+    manager.add_hookspecs(specs)
+    tracing.start(manager)
+    left_out = {_full(name) if "/" in name else canonical(name) for name in disabled}
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     for point in points:
-        plugin, found = _load(manager, point)
+        plugin = _found(point)
+        if {plugin.distribution, plugin.name} & left_out:
+            plugin = replace(plugin, disabled=True)
+        else:
+            plugin, made = _load(manager, point, plugin, offers)
+            offers += made
         plugins.append(plugin)
-        offers += found
     return Catalog(tuple(plugins), tuple(offers), manager)
 
 
-def _load(manager: pluggy.PluginManager, point: EntryPoint) -> tuple[Plugin, list[Offer]]:
-    distribution, version = (point.dist.name, point.dist.version) if point.dist else ("unknown", "0")
-    name = f"{distribution}/{point.name}"
-    plugin = Plugin(name, distribution, version)
+def canonical(distribution: str) -> str:
+    """A distribution's name in the one spelling that installers compare: ``My_Plugin`` is ``my-plugin``."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
+
+
+def _full(name: str) -> str:
+    distribution, slash, rest = name.rpartition("/")
+    return f"{canonical(distribution)}{slash}{rest}"
+
+
+def _found(point: EntryPoint) -> Plugin:
+    distribution, version = (canonical(point.dist.name), point.dist.version) if point.dist else ("unknown", "0")
+    return Plugin(f"{distribution}/{point.name}", distribution, version, point.value)
+
+
+def _load(
+    manager: pluggy.PluginManager, point: EntryPoint, plugin: Plugin, earlier: Iterable[Offer]
+) -> tuple[Plugin, list[Offer]]:
     try:
-        manager.register(point.load(), name=name)
-        return plugin, _offers(manager, plugin)
+        module = point.load()
+        _check_version(module)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            manager.register(module, name=plugin.name)
+        hooks = _hooks(manager, plugin.name)
+        plugin = replace(plugin, hooks=hooks, warnings=tuple(str(each.message) for each in caught))
+        return plugin, _offers(manager, plugin, earlier)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin is listed with its error, whatever that is
-        if manager.has_plugin(name):
-            manager.unregister(name=name)
-        return Plugin(name, distribution, version, error=f"{type(error).__name__}: {error}"), []
+        if manager.has_plugin(plugin.name):
+            manager.unregister(name=plugin.name)
+        reason = str(error) if isinstance(error, PluginError) else f"{type(error).__name__}: {error}"
+        return replace(plugin, error=reason, hooks=()), []
 
 
-def _offers(manager: pluggy.PluginManager, plugin: Plugin) -> list[Offer]:
-    offers = []
+def _check_version(module: Any) -> None:
+    version = getattr(module, "xaitool_api_version", hookspecs.API_VERSION)
+    if version in hookspecs.SUPPORTED_API_VERSIONS:
+        return
+    newer = isinstance(version, int) and version > hookspecs.API_VERSION
+    supported = ", ".join(map(str, hookspecs.SUPPORTED_API_VERSIONS))
+    raise PluginError(
+        f"it is written for version {version!r} of the hooks, and this xaitool has {supported}; "
+        f"update {'xaitool' if newer else 'the plugin'}"
+    )
+
+
+def _hooks(manager: pluggy.PluginManager, name: str) -> tuple[str, ...]:
+    """The hooks a plugin implements. Raises PluginError where there are none, or one that nobody would ever call."""
+    plugin = manager.get_plugin(name)
+    callers = manager.get_hookcallers(plugin) or []
+    known = [hook for hook in vars(manager.hook) if getattr(manager.hook, hook).has_spec()]
+    for caller in callers:
+        if not caller.has_spec():
+            raise PluginError(f"there is no hook '{caller.name}'{did_you_mean(caller.name, known)}")
+    if not callers:
+        raise PluginError("it has no hooks; is a function's @hookimpl missing?")
+    return tuple(sorted(caller.name for caller in callers))
+
+
+def _offers(manager: pluggy.PluginManager, plugin: Plugin, earlier: Iterable[Offer]) -> list[Offer]:
+    taken = {(offer.kind, offer.full_name): offer for offer in earlier}
+    offers: list[Offer] = []
     for kind in KINDS:
-        for component in _call(manager, plugin.name, f"xaitool_{kind}s"):
+        for component in itertools.chain.from_iterable(_call(manager, plugin.name, f"xaitool_{kind}s")):
             if not isinstance(component, Component):
                 raise PluginError(f"hook xaitool_{kind}s returned {component!r} where a Component is needed")
-            offers.append(Offer(kind, component, plugin))
+            offer = Offer(kind, component, plugin)
+            first = taken.setdefault((kind, offer.full_name), offer)
+            if first is not offer:
+                raise PluginError(
+                    f"it offers the {kind} '{component.name}', which {first.plugin} offers already"
+                )
+            offers.append(offer)
     return offers
 
 
 def _call(manager: pluggy.PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:
-    """Call one hook of one plugin; the items that it returned."""
+    """Call one hook of one plugin, and no other's."""
     others = [plugin for other, plugin in manager.list_name_plugin() if other != name]
-    results = manager.subset_hook_caller(hook, others)(**arguments)
-    return [item for result in results for item in result]
+    return list(manager.subset_hook_caller(hook, others)(**arguments))

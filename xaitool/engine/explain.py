@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import torch
@@ -35,12 +35,13 @@ class Explained:
     """Maps of the selected images.
 
     rows: their rows in the test set, N. images: N×C×H×W, normalised. maps: by explainer's label and target,
-    N×H×W float32 arrays.
+    N×H×W float32 arrays. failed: what went wrong with the explainers that gave no maps, by label.
     """
 
     rows: Tensor
     images: Tensor
     maps: dict[str, dict[str, NDArray[np.float32]]]
+    failed: dict[str, str] = field(default_factory=dict)
 
 
 def gather(images: Images, rows: Tensor) -> Tensor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import logging
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.progress import Display
+from xaitool.engine.randomness import kept
 from xaitool.errors import XaitoolError
 from xaitool.plugins import catalog
 
@@ -34,10 +36,11 @@ class Journal:
         }
 
     @contextmanager
-    def told(self) -> Iterator[None]:
-        """Note how the run ends, whatever happens in here."""
+    def told(self, recipe: Mapping[str, Any]) -> Iterator[None]:
+        """Note how the run ends, whatever happens in here. recipe: the resolved one, for observers."""
         try:
             self._write()
+            self._observe("xaitool_run_started", recipe=recipe)
             yield
         except KeyboardInterrupt:
             stage = self.state["stage"]
@@ -64,19 +67,25 @@ class Journal:
         finally:
             record["seconds"] = round(time.perf_counter() - began, 3)
         self._write()
-        for plugin, error in catalog().observe(self.folder, name, record):
-            log.error("observer %s failed in stage %s", plugin, name, exc_info=error)
-            self.display.warn(f"observer {plugin} failed in stage {name}: {error}")
+        self._observe("xaitool_stage_finished", stage=name, record=record)
 
-    def update(self) -> None:
-        """Write down what the current stage's record says now."""
+    def epoch(self, record: Mapping[str, Any]) -> None:
+        """One epoch of the current stage has finished: write down what the stage's record says now."""
         self._write()
+        self._observe("xaitool_epoch_finished", record=record)
 
     def _end(self, state: str, error: str | None) -> None:
         self.state |= {"state": state, "error": error, "finished": _now()}
         if state == "finished":
             self.state["stage"] = None
         self._write()
+        self._observe("xaitool_run_finished", state=state, error=error)
+
+    def _observe(self, hook: str, **arguments: Any) -> None:
+        with kept():  # whatever an observer draws at random or writes into a record, the run stays the same
+            for plugin, error in catalog().observe(hook, run=self.folder, **copy.deepcopy(arguments)):
+                log.error("observer %s failed in %s", plugin, hook, exc_info=error)
+                self.display.warn(f"observer {plugin} failed in {hook}: {error}")
 
     def _write(self) -> None:
         self.folder.write_json("run.json", self.state)

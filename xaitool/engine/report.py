@@ -168,7 +168,8 @@ def _explanations(gallery: _Gallery, outcome: Outcome, layers: Sequence[str]) ->
             alt = f"{what.capitalize()} test images with the maps of {method} for {', '.join(shown)} class."
             caption = f"{len(rows)} {what} test images, drawn at random."
             items.append(gallery.add(f"{method}_{what}", drawn, alt, caption))
-    return [Section("Explanations", text, items)] if items else []
+    failed = [f"{method} gave no maps: {reason}." for method, reason in explained.failed.items()]
+    return [Section("Explanations", " ".join([*failed, text] if items else failed), items)] if items or failed else []
 
 
 def _training(gallery: _Gallery, tuned: Tuned, fitted: Fitted) -> list[FigureItem]:

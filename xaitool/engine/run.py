@@ -38,7 +38,7 @@ def run(
     with open_runtime(recipe.settings.runtime) as runtime, kept():
         folder = RunFolder.create(Path(out), recipe.settings.name)
         journal = Journal(folder, display, recipe.settings.name)
-        with folder.logging(), display.relaying(), journal.told():
+        with folder.logging(), display.relaying(), journal.told(recipe.resolved()):
             model = _story(Stages(recipe, folder, journal, runtime, display))
     return Run(folder.path, model)
 
@@ -52,4 +52,5 @@ def _story(stages: Stages) -> ModelBundle:
     evaluation = stages.evaluate(model, data)
     selection, explained = stages.explain(model, explainers, data, evaluation)
     stages.report(Outcome(data, tuned, fitted, evaluation, selection, explained))
+    stages.end(explained)
     return model

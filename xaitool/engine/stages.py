@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
 
-from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Tuned
+from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Subject, Tuned
+from xaitool.engine.blame import blamed
 from xaitool.engine.data import load_data
 from xaitool.engine.environment import environment
 from xaitool.engine.evaluate import Evaluation, evaluate
@@ -22,9 +24,9 @@ from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection, select
 from xaitool.engine.tune import tune
-from xaitool.errors import TrainingError, TuningError
+from xaitool.errors import PluginError, TrainingError, TuningError, XaitoolError
 from xaitool.recipe.lock import differences
-from xaitool.recipe.resolve import Recipe
+from xaitool.recipe.resolve import Recipe, Resolved
 
 
 class Stages:
@@ -48,6 +50,9 @@ class Stages:
         if self.settings.locked:
             for difference in differences(self.settings.locked, self.recipe.components):
                 self.display.warn(difference)
+        for plugin in {component.offer.plugin for component in self.recipe.components}:
+            for warning in plugin.warnings:
+                self.display.warn(f"plugin {plugin}: {warning}")
 
     def load_data(self) -> DataBundle:
         """The data set, and whether its classes are those that the recipe speaks of."""
@@ -124,23 +129,24 @@ class Stages:
                 self.folder.write_lines("history.jsonl", [epoch.as_dict() for epoch in fitted.history])
                 self.folder.write_weights("checkpoints/last.safetensors", module.state_dict())
                 record["epochs"] = len(fitted.history)
-                self.journal.update()
+                self.journal.epoch(fitted.history[-1].as_dict())
 
             batches = self.runtime.loader(
                 data.train, self.settings.train.batch_size, shuffle=True, seed=derive(self.seed, "train")
             )
-            fitted = fit(
-                model.module,
-                batches,
-                self.settings.train,
-                scheduler,
-                tuned,
-                test=self._test_batches(data),
-                seed=self.seed,
-                runtime=self.runtime,
-                display=self.display,
-                on_epoch=keep,
-            )
+            with blamed(self.recipe, "fit"):
+                fitted = fit(
+                    model.module,
+                    batches,
+                    self.settings.train,
+                    scheduler,
+                    tuned,
+                    test=self._test_batches(data),
+                    seed=self.seed,
+                    runtime=self.runtime,
+                    display=self.display,
+                    on_epoch=keep,
+                )
             model.module.eval()
             self.folder.write_weights("model.safetensors", model.module.state_dict())
         return fitted
@@ -148,7 +154,9 @@ class Stages:
     def evaluate(self, model: ModelBundle, data: DataBundle) -> Evaluation:
         """The trained model on the test images: ``metrics.json`` and ``predictions.csv``."""
         with self.journal.stage("evaluate") as record:
-            evaluation = evaluate(model.module, self._test_batches(data), runtime=self.runtime, display=self.display)
+            with blamed(self.recipe, "evaluate"):
+                batches = self._test_batches(data)
+                evaluation = evaluate(model.module, batches, runtime=self.runtime, display=self.display)
             if not evaluation.logits.isfinite().all():
                 raise TrainingError("the trained model gives logits that are no numbers; use a lower learning rate")
             figures = evaluation.figures(data.classes)
@@ -161,44 +169,69 @@ class Stages:
     def explain(
         self, model: ModelBundle, explainers: dict[str, Explainer], data: DataBundle, evaluation: Evaluation
     ) -> tuple[Selection, Explained]:
-        """Every explainer's maps of the selected images, for every target.
+        """Every explainer's maps of the selected images, for every target; one that fails loses nobody else's.
 
         ``explanations/images.csv`` names the rows of each ``explanations/<method>/<target>.npy``.
         """
         with self.journal.stage("explain") as record:
             selection = select(evaluation, self.settings.explain.select, self.seed)
-            images, rows = gather(data.test, selection.rows), selection.rows
-            ids = [data.test_ids[row] for row in rows.tolist()]
-            chosen = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
+            explained = Explained(selection.rows, gather(data.test, selection.rows), {})
+            ids = [data.test_ids[row] for row in explained.rows.tolist()]
+            chosen = Evaluation(evaluation.logits[explained.rows], evaluation.labels[explained.rows])
             self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
-            maps: dict[str, dict[str, Any]] = {}
+            subject = subject_of(model, data)
             for component in self.recipe.explainers:
-                seam, label = Seam(component), component.label
-                maps[label] = {}
-                for target in self.settings.explain.targets:
-                    with component.offer.blamed("explain"):
-                        found = explain(
-                            explainers[label],
-                            subject_of(model, data),
-                            images,
-                            targets_of(target, evaluation, rows, data.classes),
-                            seed=self.seed,
-                            label=f"{label} for {target}",
-                            runtime=self.runtime,
-                            display=self.display,
-                        )
-                    maps[label][target] = seam.maps(found, images).numpy()
-                    name = f"explanations/{filename(label)}/{filename(target)}.npy"
-                    self.folder.write_array(name, maps[label][target])
-            record |= {"images": len(rows), "methods": list(maps)}
-        self.display.line(f"explained: {len(rows)} images by {', '.join(maps) or 'no method'}")
-        return selection, Explained(rows, images, maps)
+                label = component.label
+                try:
+                    maps = self._maps(component, explainers[label], subject, explained, evaluation, data.classes)
+                except XaitoolError as error:
+                    log.exception("%s gave no maps", label)
+                    self.display.warn(f"{error}; its maps are left out")
+                    explained.failed[label] = str(error)
+                else:
+                    explained.maps[label] = maps
+            record |= {"images": len(ids), "methods": list(explained.maps), "failed": explained.failed}
+        self.display.line(f"explained: {len(ids)} images by {', '.join(explained.maps) or 'no method'}")
+        return selection, explained
+
+    def _maps(
+        self,
+        component: Resolved,
+        explainer: Explainer,
+        subject: Subject,
+        explained: Explained,
+        evaluation: Evaluation,
+        classes: Sequence[str],
+    ) -> dict[str, Any]:
+        """One explainer's maps by target, each written down as soon as it is there."""
+        label, seam, maps = component.label, Seam(component), {}
+        for target in self.settings.explain.targets:
+            with component.offer.blamed("explain"):
+                found = explain(
+                    explainer,
+                    subject,
+                    explained.images,
+                    targets_of(target, evaluation, explained.rows, classes),
+                    seed=self.seed,
+                    label=f"{label} for {target}",
+                    runtime=self.runtime,
+                    display=self.display,
+                )
+            maps[target] = seam.maps(found, explained.images).numpy()
+            self.folder.write_array(f"explanations/{filename(label)}/{filename(target)}.npy", maps[target])
+        return maps
 
     def report(self, outcome: Outcome) -> None:
         """The pictures and the page."""
         with self.journal.stage("report"):
             page = report(self.recipe, self.folder, self.journal.state, self.runtime, outcome)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
+
+    def end(self, explained: Explained) -> None:
+        """Everything is done that could be; a run that lacks something it was asked for has failed all the same."""
+        if explained.failed:
+            failures = "; ".join(explained.failed.values())
+            raise PluginError(f"{failures}; all the rest is done, and in {self.folder}")
 
     def _test_batches(self, data: DataBundle) -> Any:
         return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)
