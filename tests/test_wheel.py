@@ -46,6 +46,7 @@ def test_it_holds_the_code_the_plugins_and_the_recipes(installed: Path) -> None:
         "xaitool_gradcam",
         "xaitool_onecycle",
         "xaitool_shapes",
+        "xaitool_tensorboard",
         "xaitool_timm",
     }
     recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
