@@ -25,7 +25,7 @@ demo: setup ## train, explain and report: the quickstart, without a network
 	$(BIN)/xaitool run $(RECIPE)
 
 test: setup ## run the tests
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
 lint: setup ## ruff
 	$(BIN)/ruff check .

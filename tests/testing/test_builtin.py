@@ -1,0 +1,37 @@
+"""The built-in plugins pass the conformance kit."""
+
+from __future__ import annotations
+
+import atexit
+import shutil
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from xaitool.testing import conformance
+
+
+def photographs() -> Path:
+    """A tree of PNG files as the CIFAR-10 plugin takes it: noise, 6 training and 3 test images a class."""
+    folder = Path(tempfile.mkdtemp())
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
+    generator = np.random.default_rng(0)
+    for split, count in (("train", 6), ("test", 3)):
+        for name in ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck"]:
+            (folder / split / name).mkdir(parents=True)
+            for number in range(count):
+                pixels = generator.integers(0, 256, (32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / split / name / f"{number}.png")
+    return folder
+
+
+test_built_in_plugins = conformance(
+    "xaitool",
+    options={
+        "dataset/cifar10": {"root": str(photographs()), "augment": ["HorizontalFlip"]},
+        "dataset/shapes": {"train": 96, "test": 48, "augment": ["HorizontalFlip"]},
+        "model/resnet18": {"stem": "cifar"},
+    },
+)
