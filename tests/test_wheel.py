@@ -44,6 +44,7 @@ def test_it_holds_the_code_the_plugins_and_the_recipes(installed: Path) -> None:
         "xaitool",
         "xaitool_cifar10",
         "xaitool_gradcam",
+        "xaitool_metrics",
         "xaitool_onecycle",
         "xaitool_shapes",
         "xaitool_tensorboard",
@@ -51,7 +52,8 @@ def test_it_holds_the_code_the_plugins_and_the_recipes(installed: Path) -> None:
     }
     recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
     assert {path.name for path in (installed / "xaitool/recipes").iterdir()} == recipes
-    for name in ("py.typed", "report/template.html", "report/style.css"):
+    shipped = ("py.typed", "report/template.html", "report/style.css", "scaffold/templates/common/pyproject.toml.jinja")
+    for name in shipped:
         assert (installed / "xaitool" / name).is_file()
     assert list(installed.rglob("test_*.py")) == []
 

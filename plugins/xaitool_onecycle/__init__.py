@@ -20,11 +20,13 @@ def xaitool_schedulers() -> list[Component]:
             config="xaitool_onecycle.config:OneCycleConfig",
             factory="xaitool_onecycle.schedules:OneCycle",
             summary="one cycle with a peak of your own",
+            example={"max_lr": 0.1},
         ),
         Component(
             "cosine",
             config="xaitool_onecycle.config:CosineConfig",
             factory="xaitool_onecycle.schedules:Cosine",
             summary="linear warm-up, then half a cosine",
+            example={"max_lr": 0.1},
         ),
     ]

@@ -20,5 +20,6 @@ def xaitool_models() -> list[Component]:
             config="xaitool_timm.config:TimmConfig",
             factory="xaitool_timm.models:build_timm",
             summary="any timm model by name; ResNets of any depth and width",
+            example={"name": "resnet", "stem": "cifar", "layers": [1, 1, 1, 1], "widths": [16, 32, 64, 128]},
         ),
     ]

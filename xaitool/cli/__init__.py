@@ -14,6 +14,7 @@ from xaitool.errors import XaitoolError
 _COMMANDS = {
     "run": ("xaitool.cli.run:run", "Train, evaluate and explain as a recipe says."),
     "recipe": ("xaitool.cli.recipe:recipe", "Check, show and describe recipes."),
+    "plugins": ("xaitool.cli.plugins:plugins", "List, describe, check and start plugins."),
 }
 
 

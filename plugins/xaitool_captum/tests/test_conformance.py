@@ -1,0 +1,3 @@
+from xaitool.testing import conformance
+
+test_conformance = conformance("xaitool-captum")

@@ -1,0 +1,99 @@
+"""``xaitool plugins check``."""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import click
+
+if TYPE_CHECKING:
+    from xaitool.testing import Case
+
+
+def _size(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[int, ...]:
+    parts = text.lower().split("x")
+    if len(parts) != 3 or not all(part.isdecimal() and int(part) for part in parts):
+        raise click.BadParameter(f"{text!r} is not channels x height x width, as in 3x224x224")
+    return tuple(map(int, parts))
+
+
+@click.command(short_help="Check an installed distribution's plugins.")
+@click.argument("distribution")
+@click.option(
+    "--with",
+    "with_options",
+    multiple=True,
+    metavar="KIND/NAME={OPTION: VALUE}",
+    help="Options to try a component with, instead of its own example; may be repeated.",
+)
+@click.option("--only", default="", metavar="TEXT", help="Only the checks with TEXT in their name.")
+@click.option(
+    "--input-size",
+    default="3x32x32",
+    show_default=True,
+    callback=_size,
+    metavar="CxHxW",
+    help="Size of the images that models are built for.",
+)
+def check(distribution: str, with_options: tuple[str, ...], only: str, input_size: tuple[int, int, int]) -> None:
+    """Say whether the plugins of an installed DISTRIBUTION do what their contracts promise.
+
+    These are the checks that `xaitool.testing.conformance` makes tests of; each is described in docs/plugins.md. The
+    exit status is 1 where one fails. What needs data that are not on this machine is not run, and said to be so.
+
+    \b
+    Examples:
+        xaitool plugins check my-plugin
+        xaitool plugins check my-plugin --only explainer/mine:finite
+        xaitool plugins check xaitool --with 'dataset/cifar10={root: FOLDER}'
+    """  # noqa: D301 - click wants the backspace character itself
+    options = dict(map(_options, with_options))
+    from xaitool.errors import ComponentError
+    from xaitool.testing import cases
+
+    found = cases(distribution, options=options, input_size=input_size)
+    chosen = [case for case in found if only in case.name]
+    if not chosen:
+        raise ComponentError(f"no check of {distribution} has '{only}' in its name; they are called {found[0].name}, …")
+    width = max(len(case.name) for case in chosen)
+    counts: Counter[str] = Counter()
+    for case in chosen:
+        began = time.perf_counter()
+        state, reason = _outcome(case)
+        counts[state] += 1
+        click.echo(f"{state:7}  {case.name:{width}}  {time.perf_counter() - began:5.1f} s")
+        if reason:
+            click.echo("".join(f"         {line}\n" for line in (case.summary, *reason.splitlines())), nl=False)
+    click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
+    if counts["FAILED"]:
+        sys.exit(1)
+
+
+def _options(text: str) -> tuple[str, dict[str, Any]]:
+    from xaitool.recipe.document import Reading
+
+    name, equals, value = text.partition("=")
+    options = Reading(lambda _: f"--with {text}", os.environ).document(value) if equals else None
+    if not isinstance(options, dict):
+        raise click.BadParameter(f"{text!r} is not KIND/NAME={{OPTION: VALUE, …}}", param_hint="--with")
+    return name.strip(), options
+
+
+def _outcome(case: Case) -> tuple[str, str]:
+    """How a check ended, and why it did not pass."""
+    from xaitool.errors import DataUnavailableError
+    from xaitool.testing import CheckError
+
+    try:
+        case.run()
+    except DataUnavailableError as error:
+        return "not run", str(error)
+    except CheckError as error:
+        return "FAILED", str(error)
+    except Exception as error:  # noqa: BLE001 - whatever a plugin raises is what its author wants to know
+        return "FAILED", f"{type(error).__name__}: {error}"
+    return "ok", ""

@@ -1,0 +1,1 @@
+"""A plugin to begin with: one package folder for each kind of component, from the templates beside this file."""
