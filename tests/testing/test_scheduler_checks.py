@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import gc
+import re
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -10,7 +13,7 @@ import torch
 from xaitool.component import Component
 from xaitool.plugins import Offer, Plugin, catalog
 from xaitool.testing import CheckError
-from xaitool.testing.checks import Check, checks_for
+from xaitool.testing.checks import checks_for
 from xaitool.testing.specimen import Specimen
 
 CHECKS = {check.name: check for check in checks_for("scheduler") if check.kind == "scheduler"}
@@ -27,15 +30,27 @@ WRONG = [
     ("tune-repeatable", "UnseededCurve", r"tune's curve has different losses \(3 points and 3\)"),
     ("tune-steps", "TooManyBatches", "tune_steps is 2, but tune draws batches more often than that"),
     ("tune-steps", "TooManySteps", "tune_steps is 3, but tune steps the optimizer more often than that"),
-    ("rates", "EndsAtZero", "with sgd the rate is 0 at step 1 of 7"),
-    ("rates", "OneStepShort", "step 7 of 7 raises ValueError: tried to step 7 times"),
+    ("rates", "EndsAtZero", "with sgd the rate is 0 at step 1 of 2"),
+    ("rates", "OneStepShort", "step 2 of 2 raises ValueError: tried to step 2 times, but there are 1"),
     ("rates", "NeedsItsOwnSearch", "build for 1 steps raises AttributeError"),
     ("peak", "LowPeak", r"the greatest rate of 7 steps is 0\.099; the tuned one is 0\.1"),
-    ("resumes", "Forgets", r"resumed with sgd, step 26 of 50 has a rate of 0\.0\d+ \(momentum 0\.9\); without a stop"),
+    (
+        "resumes",
+        "Forgets",
+        r"resumed with sgd, step 27 of 50 has a rate of 0\.0529\d* .*; without a stop it has a rate of 0\.0980",
+    ),
     ("resumes", "SavesAnObject", "cannot be saved and safely loaded"),
 ]
 # What makes the schedule fail everywhere, not at one check alone.
 BROKEN_THROUGHOUT = {"OneStepShort", "NeedsItsOwnSearch"}
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _quick_collections() -> Iterator[None]:
+    """After each search Accelerate collects garbage, which among all that was imported takes longer than the search."""
+    gc.freeze()
+    yield
+    gc.unfreeze()
 
 
 def wrong(factory: str) -> Specimen:
@@ -43,38 +58,27 @@ def wrong(factory: str) -> Specimen:
     return Specimen(Offer("scheduler", component, Plugin("wrong/main", "wrong", "0")))
 
 
-def failing(specimen: Specimen) -> set[str]:
-    """The names of the checks that fail."""
-    found = set()
+def failing(specimen: Specimen) -> dict[str, str]:
+    """The checks that fail, with what they say."""
+    found = {}
     for check in CHECKS.values():
         try:
             check.run(specimen)
-        except CheckError:
-            found.add(check.name)
+        except CheckError as error:
+            found[check.name] = str(error)
     return found
 
 
 @pytest.mark.parametrize(("name", "fault", "told"), WRONG, ids=[fault for _, fault, _ in WRONG])
-def test_a_wrong_schedule_is_caught(name: str, fault: str, told: str) -> None:
-    with pytest.raises(CheckError, match=told):
-        CHECKS[name].run(wrong(fault))
-
-
-@pytest.mark.parametrize(
-    ("name", "fault"), [(name, fault) for name, fault, _ in WRONG if fault not in BROKEN_THROUGHOUT]
-)
-def test_what_is_wrong_in_one_way_fails_one_check(name: str, fault: str) -> None:
-    assert failing(wrong(fault)) == {name}
+def test_a_wrong_schedule_is_caught_by_one_check(name: str, fault: str, told: str) -> None:
+    found = failing(wrong(fault))
+    assert re.search(told, found[name])
+    assert set(found) == {name} or fault in BROKEN_THROUGHOUT
 
 
 def test_a_search_without_end_is_ended() -> None:
     with pytest.raises(CheckError, match="tune_steps is 3, but tune draws batches more often"):
         CHECKS["tune-steps"].run(wrong("NeverStops"))
-
-
-@pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
-def test_a_right_schedule_with_a_search_passes(check: Check) -> None:
-    check.run(wrong("Right"))
 
 
 @pytest.mark.parametrize(
@@ -88,7 +92,7 @@ def test_a_right_schedule_with_a_search_passes(check: Check) -> None:
     ],
 )
 def test_the_built_in_schedules_pass(name: str, options: dict[str, Any]) -> None:
-    assert failing(Specimen(catalog().find("scheduler", name), options)) == set()
+    assert failing(Specimen(catalog().find("scheduler", name), options)) == {}
 
 
 def test_each_check_has_a_wrong_schedule() -> None:
@@ -103,8 +107,7 @@ def test_a_check_puts_back_what_a_search_has_set() -> None:
     assert torch.is_grad_enabled()
 
 
-def test_the_checks_leave_the_random_state_alone() -> None:
-    torch.manual_seed(11)
-    before = torch.get_rng_state()
-    assert failing(wrong("Right")) == set()
+def test_a_right_schedule_passes_and_the_random_state_is_left_alone() -> None:
+    before = torch.manual_seed(11).get_state()
+    assert failing(wrong("Right")) == {}
     assert torch.equal(torch.get_rng_state(), before)

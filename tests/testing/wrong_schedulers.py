@@ -79,12 +79,13 @@ class LeavesGradientsOff(Right):
 
 
 class FindsTheRealModel(Right):
-    """Whatever network there is in the process."""
+    """By looking through the whole process for what its copy looks like."""
 
     def tune(self, probe: Probe) -> Tuned:
-        for part in [each for each in gc.get_objects() if type(each) is nn.BatchNorm2d]:
-            part.eval()
-            part.weight.data.mul_(0.5)
+        for network in [each for each in gc.get_objects() if type(each) is nn.Sequential]:
+            if repr(network) == repr(probe.module):
+                network.eval()
+                network[1].weight.data.mul_(0.5)
         return super().tune(probe)
 
 
@@ -160,8 +161,8 @@ class Forgets(Right):
     """Counts its steps where no state dict looks."""
 
     def shape(self, total_steps: int) -> Any:
-        hill, count = Hill(total_steps), itertools.count()
-        return lambda _step: hill(next(count))
+        hill, calls = Hill(total_steps), itertools.count()
+        return lambda _step: hill(next(calls) // 2)  # once a step for each of two groups of parameters
 
 
 class _WithConfig(LambdaLR):
