@@ -59,3 +59,9 @@ def test_the_public_names_are_there() -> None:
     assert sorted(xaitool.__all__) == sorted(xaitool._HOMES)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         xaitool.nothing  # noqa: B018
+
+
+def test_no_public_name_is_a_module_of_the_package() -> None:
+    """Importing such a module would put it in the place of the function of its name."""
+    modules = {path.stem for path in PACKAGE.iterdir() if path.suffix == ".py" or (path / "__init__.py").is_file()}
+    assert sorted(modules & set(xaitool.__all__)) == []

@@ -14,6 +14,7 @@ import yaml
 from xaitool.recipe import library
 from xaitool.recipe.resolve import Recipe
 from xaitool.recipe.source import parse
+from xaitool.scaffold.write import write
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
@@ -22,10 +23,12 @@ TEXT = (ROOT / "README.md").read_text()
 ELSEWHERE = {
     "pip install xaitool",  # tests/test_wheel.py
     "make test",  # this very run
+    "pip install -e my-saliency",  # tests/third_party installs a plugin like it, from its folder
+    "pytest my-saliency",  # tests/test_scaffold.py makes every check of a new plugin of each kind
     "xaitool run cifar10_cpu --set dataset.root=FOLDER",  # tests/test_cifar10_run.py
 }
 # What a test changes to be done in seconds.
-SHORT = "--set train.epochs=1 --set dataset.train=500 --set dataset.test=64"
+SHORT = "--set train.epochs=1 --set dataset.train=500 --set dataset.test=64 --set explain.judge.images=8"
 
 
 def indented(text: str) -> list[str]:
@@ -61,7 +64,7 @@ def test_each_command_of_the_readme(tmp_path: Path) -> None:
         done = shell(quick, tmp_path)
         assert done.returncode == 0, f"{quick}\n{done.stderr}"
         ran.append(command)
-    assert len(ran) == 7
+    assert len(ran) == 9
     assert len(list(tmp_path.glob("runs/quickstart/*/report.html"))) == 2
     assert (tmp_path / "mine.yaml").read_text() == (ROOT / "recipes/quickstart.yaml").read_text()
 
@@ -100,6 +103,11 @@ def test_the_plugin_example_is_right() -> None:
     exec(compile(fenced("python")[2], "README.md", "exec"), scope)
     (component,) = scope["xaitool_explainers"]()  # type: ignore[operator]
     assert component.name == "edges"
+
+
+def test_the_plugin_test_is_the_one_that_a_new_plugin_has(tmp_path: Path) -> None:
+    folder = write("my-saliency", "explainer", tmp_path)
+    assert fenced("python")[3] == (folder / "tests/test_conformance.py").read_text()
 
 
 def test_files_that_the_readme_points_to_are_there() -> None:

@@ -63,6 +63,7 @@ def test_a_shipped_recipe_runs_from_any_folder(installed: Path, tmp_path: Path) 
         "train.epochs=1",
         "dataset.train=160",
         "dataset.test=64",
+        "explain.judge.images=4",
         "train.scheduler={use: onecycle, max_lr: 0.05}",
     ]
     done = xaitool(installed, tmp_path, "run", "quickstart", *(word for each in changes for word in ("--set", each)))

@@ -16,7 +16,7 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from xaitool.build import build
+    from xaitool.building import build
     from xaitool.component import Component
     from xaitool.config import Config
     from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, Scores, Subject, Tuned
@@ -52,7 +52,7 @@ _HOMES = {
     "TrainSettings": "xaitool.recipe.schema",
     "Tuned": "xaitool.contracts",
     "XaitoolError": "xaitool.errors",
-    "build": "xaitool.build",
+    "build": "xaitool.building",
     "evaluate": "xaitool.engine.evaluate",
     "explain": "xaitool.engine.explain",
     "fit": "xaitool.engine.fit",

@@ -40,6 +40,25 @@ class Masks(Protocol):
 
 
 @dataclass(frozen=True)
+class Shortcut:
+    """A patch planted in a data set, which goes with one class in training and with none in particular in the test.
+
+    target: the class it gives away; name: that class's name. strength: how closely it goes with it in training, from 0
+    (not at all) to 1 (it is there in all images of the class and in no other).
+    present: for each test image, whether it has the patch. masks: where the patch lies, or would lie, in each.
+    with_patch, without_patch: the test images, in their order, all with the patch and all without it.
+    """
+
+    target: int
+    name: str
+    strength: float
+    present: Sequence[bool]
+    masks: Masks
+    with_patch: Images
+    without_patch: Images
+
+
+@dataclass(frozen=True)
 class DataBundle:
     """A data set, ready to train and test on.
 
@@ -50,6 +69,7 @@ class DataBundle:
     fingerprint: a digest of the data themselves, equal where and only where they are.
     test_masks: the true evidence masks of the test images, where they are known.
     sample: undistorted training images (no augmentation), for pictures of the data.
+    shortcut: what was planted in the images for a model to cheat by, where anything was.
     """
 
     train: Images
@@ -62,6 +82,7 @@ class DataBundle:
     fingerprint: str
     test_masks: Masks | None = None
     sample: Images | None = None
+    shortcut: Shortcut | None = None
 
     def display(self, images: Tensor) -> Tensor:
         """Undo the normalisation: N×C×H×W (or C×H×W) in, the same in [0, 1] out."""
@@ -69,7 +90,9 @@ class DataBundle:
 
 
 def display(images: Tensor, mean: Sequence[float], std: Sequence[float]) -> Tensor:
-    """Normalised images (…×C×H×W) back to pixel values in [0, 1]."""
+    """Normalised images (…×C×H×W) back to pixel values in [0, 1]; without mean they are pixel values already."""
+    if not mean:
+        return images.clamp(0, 1)
     shape = (-1, 1, 1)
     scale, shift = images.new_tensor(std).view(shape), images.new_tensor(mean).view(shape)
     return (images * scale + shift).clamp(0, 1)
@@ -175,6 +198,22 @@ class Explainer(Protocol):
         """
 
 
+@runtime_checkable
+class Adjustable(Explainer, Protocol):
+    """An explainer that could do its work with any of several settings: the layer that a CAM method looks at, say.
+
+    automatic: whether the engine is to choose among them by measuring, on images kept apart for it.
+    """
+
+    automatic: bool
+
+    def alternatives(self, subject: Subject) -> Mapping[str, Explainer]:
+        """The explainer with each of the settings, by the setting's name."""
+
+    def current(self, subject: Subject) -> str:
+        """The name of the setting in use; where it is automatic and nothing has been chosen, of the usual one."""
+
+
 @dataclass(frozen=True)
 class Given:
     """What a metric may use besides the maps it scores.
@@ -211,7 +250,7 @@ class Scores:
     curves: Mapping[str, Any] = field(default_factory=dict)
 
 
-Aspect = Literal["faithfulness", "model", "localisation", "stability", "complexity"]
+Aspect = Literal["faithfulness", "model", "class", "localisation", "stability", "complexity"]
 
 
 @runtime_checkable
@@ -219,7 +258,8 @@ class Metric(Protocol):
     """Measures maps: one score an image.
 
     aspect: what the score says something about: whether the map is faithful to the model's decision, depends on the
-    model's weights, finds the object, is stable under small changes, or how complex it is.
+    model's weights, depends on the class that is explained, finds the object, is stable under small changes, or how
+    complex it is.
     direction: whether a higher or a lower score is better, or neither. range: the least and the greatest score, which
     may be infinite.
     needs: what it cannot do without: ``"mask"``, ``"explainer"`` (see :class:`Given`).

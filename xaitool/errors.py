@@ -85,3 +85,9 @@ class ExplainError(XaitoolError):
 
 class MetricError(XaitoolError):
     """A metric was asked for something it cannot measure (a mask or an explainer that was not given)."""
+
+
+class VerdictError(XaitoolError):
+    """An explainer falls short of what the recipe requires of its explanations."""
+
+    exit_status = 3

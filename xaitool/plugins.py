@@ -234,9 +234,7 @@ def _offers(manager: pluggy.PluginManager, plugin: Plugin, earlier: Iterable[Off
             offer = Offer(kind, component, plugin)
             first = taken.setdefault((kind, offer.full_name), offer)
             if first is not offer:
-                raise PluginError(
-                    f"it offers the {kind} '{component.name}', which {first.plugin} offers already"
-                )
+                raise PluginError(f"it offers the {kind} '{component.name}', which {first.plugin} offers already")
             offers.append(offer)
     return offers
 

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from xaitool import config
 
+Name = Annotated[str, Field(min_length=1)]
+
 
 class Config(config.Config):
     """Options of Grad-CAM and Grad-CAM++."""
 
-    layers: tuple[Annotated[str, Field(min_length=1)], ...] | None = Field(
+    layers: Literal["auto"] | Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
         None,
-        min_length=1,
-        description="Layers to look at, by module name; the maps of several are averaged. "
-        "Left out: the model's last layer with a spatial extent.",
+        description="Layers to look at, by module name; the maps of several are averaged. auto: of the model's own, "
+        "the one whose maps are the most faithful to this model on these data. Left out: the last of the model's own.",
     )
     batch_size: int = Field(64, ge=1, description="Images explained at a time.")

@@ -43,6 +43,34 @@ class CAM:
     def __init__(self, config: Config, method: type[Any]) -> None:
         self.config = config
         self.method = method
+        self.automatic = config.layers == "auto"
+
+    def alternatives(self, subject: Subject) -> dict[str, CAM]:
+        """See :class:`xaitool.contracts.Adjustable`: the same method on each of the model's layers."""
+        return {
+            name: CAM(self.config.model_copy(update={"layers": (name,)}), self.method) for name in subject.cam_layers
+        }
+
+    def current(self, subject: Subject) -> str:
+        """The layers looked at, joined by ``+``."""
+        return "+".join(self._layers(subject))
+
+    def native_size(self, subject: Subject, images: Tensor) -> tuple[int, int]:
+        """Height and width of the finest layer's output, which the maps are scaled up from."""
+        sizes: list[tuple[int, int]] = []
+
+        def note(_module: nn.Module, _inputs: Any, output: Tensor) -> None:
+            sizes.append((output.shape[2], output.shape[3]))
+
+        with ExitStack() as stack, borrowed(subject.module), torch.no_grad():
+            for layer in self._layers(subject).values():
+                stack.callback(layer.register_forward_hook(note).remove)
+            subject.module.eval()(images[:1])
+        return max(sizes)
+
+    def _layers(self, subject: Subject) -> dict[str, nn.Module]:
+        names = self.config.layers
+        return find_layers(subject, None if names == "auto" else names)
 
     def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
         """See :meth:`xaitool.contracts.Explainer.explain`."""
@@ -50,7 +78,7 @@ class CAM:
             raise ExplainError(
                 f"{len(images)} images need one target each, but the targets have shape {tuple(targets.shape)}"
             )
-        layers = find_layers(subject, self.config.layers)
+        layers = self._layers(subject)
         if not len(images):
             return images.new_zeros(0, *images.shape[2:])
         size = self.config.batch_size

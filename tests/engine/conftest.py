@@ -29,6 +29,8 @@ train:
   ema: {decay: 0.9}
 explain:
   select: {misclassified: 6, correct: 4}
+  judge: {images: 22}
+  metrics: [{use: abpc, steps: 8}, randomisation, mass_in_mask]
   targets: [predicted, true, runner_up, star]
   methods: [gradcam, gradcam++, {use: gradcam, as: gradcam-layer1, layers: [layer1]}]
 """

@@ -54,8 +54,8 @@ def fails_after_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Base
 @pytest.mark.parametrize(
     ("kind", "message"),
     [
-        (ZeroDivisionError, r"plugin gradcam \(xaitool .*\) failed in explain: gradcam\+\+: no good"),
-        (SystemExit, r"plugin gradcam \(xaitool .*\) failed in explain: gradcam\+\+: no good"),
+        (ZeroDivisionError, r"plugin gradcam \(xaitool .*\) failed in choose: gradcam\+\+: no good"),
+        (SystemExit, r"plugin gradcam \(xaitool .*\) failed in choose: gradcam\+\+: no good"),
         (ExplainError, "no good"),
     ],
 )
@@ -190,7 +190,7 @@ def test_an_observer_sees_everything_and_changes_nothing(
     assert [each for each in watcher.told if each[0] == "epoch"] == history
     assert watcher.told[0] == ("started", str(done.folder), "tiny", "xaitool/lr_finder_onecycle")
     assert watcher.told[-1] == ("finished", "finished", None)
-    stages = ["data", "model", "tune", "fit", "evaluate", "explain", "report"]
+    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "report"]
     assert [each[1] for each in watcher.told if each[0] == "stage"] == stages
     assert "observer main (watch 2.0) failed in xaitool_stage_finished: cannot bear fit" in heard.warnings
     assert "cannot bear fit" in (done.folder / "run.log").read_text()

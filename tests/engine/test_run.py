@@ -40,6 +40,7 @@ FILES = [
     "explanations/gradcam++/true.npy",
     "explanations/gradcam-layer1/runner_up.npy",
     "explanations/gradcam/star.npy",
+    "verdicts.json",
     "report.html",
 ]
 FIGURES = [
@@ -72,7 +73,8 @@ def test_the_folder_holds_all_that_happened(finished: Run) -> None:
     assert [name for name in FIGURES if not (finished.folder / "figures" / f"{name}.png").is_file()] == []
     assert [path for path in finished.folder.rglob(".*") if path.is_file()] == []  # no half-written file left
     assert finished.journal["state"] == "finished"
-    assert list(finished.journal["stages"]) == ["data", "model", "tune", "fit", "evaluate", "explain", "report"]
+    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "report"]
+    assert list(finished.journal["stages"]) == stages
 
 
 def test_figures_agree_with_each_other(finished: Run) -> None:

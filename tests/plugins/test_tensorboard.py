@@ -20,6 +20,7 @@ SHORT = {
     "dataset.test": 32,
     "train.scheduler": {"use": "onecycle", "max_lr": 0.05},
     "explain.methods": ["gradcam"],
+    "explain.judge.images": 0,
 }
 
 

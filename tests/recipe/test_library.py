@@ -54,6 +54,9 @@ def test_the_reference_says_what_it_is_known_for() -> None:
         "xaitool/lr_finder_onecycle",
         "xaitool/gradcam",
         "xaitool/gradcam++",
+        "xaitool/abpc",
+        "xaitool/randomisation",
+        "xaitool/mass_in_mask",
     ]
     assert recipe.settings.explain.targets == ("predicted", "true")
 
@@ -234,7 +237,7 @@ def test_every_component_and_every_option_is_in_the_schema(schema: dict[str, Any
             assert slot["required"][0] == "use"
             assert slot["additionalProperties"] is False
             fields = offer.component.load_config().model_fields
-            own = {"use", "as"} if kind == "explainer" else {"use"}
+            own = {"use", "as"} if kind in ("explainer", "metric") else {"use"}
             assert slot["properties"].keys() - own == {field.alias or name for name, field in fields.items()}
             assert all("description" in slot["properties"][name] for name in fields), offer.full_name
 

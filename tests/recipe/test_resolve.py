@@ -329,7 +329,7 @@ def test_labels_make_file_names(label: str) -> None:
 
 def test_repeated_labels_are_reported_where_they_are_repeated() -> None:
     text = changed("[gradcam, {use: gradcam++}]", "[gradcam, {use: gradcam++, as: gradcam}, gradcam++, gradcam]")
-    message = "another method is 'gradcam' already (r.yaml:11:13); tell them apart with as: gradcam-2"
+    message = "another one is 'gradcam' already (r.yaml:11:13); tell them apart with as: gradcam-2"
     assert problems(text) == [("11:22", "explain.methods.1", message), ("11:64", "explain.methods.3", message)]
 
 

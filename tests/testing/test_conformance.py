@@ -125,6 +125,6 @@ def test_a_distribution_that_is_not_there_or_broken_is_told(monkeypatch: pytest.
         cases("xaitol")
     broken = Plugin("acme/main", "acme", "1.5", error="ImportError: no acme")
     found = Catalog((broken,), (), catalog().manager)
-    monkeypatch.setattr("xaitool.testing.conformance.catalog", lambda: found)
+    monkeypatch.setattr("xaitool.testing.kit.catalog", lambda: found)
     with pytest.raises(PluginError, match=re.escape("plugin main (acme 1.5) cannot be checked: ImportError: no acme")):
         cases("acme")

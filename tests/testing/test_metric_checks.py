@@ -18,7 +18,7 @@ RIGHT = ["MassInMask", "Deletion", "Randomisation", "Jitter", "Gini", "Entropy"]
 # The check, the metric that it is to catch, and what it says.
 WRONG = [
     ("declared", "IsNoMetric", "IsNoMetric lacks aspect, direction, range, needs or score"),
-    ("declared", "HasAnAspectOfItsOwn", "aspect is 'beauty', not one of faithfulness, model, localisation"),
+    ("declared", "HasAnAspectOfItsOwn", "aspect is 'beauty', not one of faithfulness, model, class, localisation"),
     ("declared", "PointsUpwards", "direction is 'up', not one of higher, lower, none"),
     ("declared", "HasItsRangeBackwards", r"range is \(1.0, 0.0\), not the least score and a greater one"),
     ("declared", "NeedsMoney", "not a frozenset of explainer, mask"),

@@ -3,12 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from pathlib import Path
 
+import pytest
 from fresh_environment import ROOT, Environment
 
-SHORT = ["train.epochs=1", "dataset.train=160", "dataset.test=64", "train.scheduler={use: onecycle, max_lr: 0.05}"]
+from xaitool.component import KINDS
+
+SHORT = [
+    "train.epochs=1",
+    "dataset.train=160",
+    "dataset.test=64",
+    "train.scheduler={use: onecycle, max_lr: 0.05}",
+    "explain.judge.images=4",
+]
 CHANGES = [word for each in SHORT for word in ("--set", each)]
 
 
@@ -52,3 +62,50 @@ def test_it_runs_in_a_recipe_beside_a_built_in_one(fresh: Environment) -> None:
     assert "acme-vision: 1.2.0" in (folder / "recipe.lock.yaml").read_text()
     assert [line.partition(":")[0] for line in (folder / "diary.txt").read_text().splitlines()][-1] == "report"
     assert "acme_gradient" in (folder / "report.html").read_text()
+
+
+# Captum's explainers are a distribution of their own.
+
+CAPTUM = ROOT / "plugins/xaitool_captum"
+
+
+@pytest.fixture(scope="session")
+def with_captum(fresh: Environment) -> Environment:
+    fresh.install(CAPTUM)
+    return fresh
+
+
+def test_captums_explainers_pass_the_kit_and_their_own_tests(with_captum: Environment) -> None:
+    shutil.copytree(CAPTUM / "tests", with_captum.work / "captum_tests")
+    done = with_captum.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "captum_tests")
+    assert done.returncode == 0, done.stdout
+    assert not re.search("skipped|xfailed|failed", done.stdout.splitlines()[-1])
+
+
+def test_captums_explainers_run_in_a_recipe_beside_gradcam(with_captum: Environment) -> None:
+    names = ["integrated_gradients", "saliency", "input_x_gradient", "deeplift", "occlusion", "gradient_shap"]
+    names += ["guided_backprop", "lrp"]
+    listed = with_captum.run("xaitool", "plugins", "list").stdout
+    assert [name for name in names if f" {name} " not in listed] == []
+    methods = f"explain.methods=[gradcam, {', '.join(names)}]"
+    done = with_captum.run(
+        "xaitool", "run", "quickstart", *CHANGES, "--set", methods, "--set", "explain.metrics=[gini]"
+    )
+    assert done.returncode == 0, done.stderr
+    folder = Path(done.stdout.strip().splitlines()[-1])
+    assert {path.name for path in (folder / "explanations").iterdir()} == {"gradcam", "images.csv", *names}
+
+
+# What `xaitool plugins new` writes is a distribution that passes its own tests as it stands.
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_plugin_installs_and_passes_its_own_tests(fresh: Environment, kind: str) -> None:
+    name = f"my-{kind}"
+    done = fresh.run("xaitool", "plugins", "new", name, "--kind", kind)
+    assert done.returncode == 0, done.stderr
+    fresh.install(fresh.work / name)
+    done = fresh.run("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", name)
+    assert done.returncode == 0, done.stdout
+    assert re.search(r"^[1-9][0-9]* passed in", done.stdout.splitlines()[-1])
+    assert f" {name} " in fresh.run("xaitool", "plugins", "list").stdout

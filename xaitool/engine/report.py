@@ -17,9 +17,13 @@ from xaitool.contracts import DataBundle, Images, Tuned
 from xaitool.engine.data import OwnedImages
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import Explained, gather
+from xaitool.engine.explaining import Trained
 from xaitool.engine.fit import Fitted
 from xaitool.engine.folder import RunFolder
+from xaitool.engine.judge import Judged
 from xaitool.engine.randomness import derive
+from xaitool.engine.report_verdicts import layers_in_use, verdict_sections
+from xaitool.engine.report_wording import trust
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.select import Selection
 from xaitool.recipe.resolve import Recipe
@@ -36,12 +40,26 @@ _SAMPLES, _PER_CLASS, _CLASSES, _LOOKED_AT = 40, 10, 20, 2000
 class Outcome:
     """What a run found: what there is to report."""
 
-    data: DataBundle
+    trained: Trained
     tuned: Tuned
     fitted: Fitted
-    evaluation: Evaluation
-    selection: Selection
     explained: Explained
+    judged: Judged
+
+    @property
+    def data(self) -> DataBundle:
+        """The data set."""
+        return self.trained.data
+
+    @property
+    def evaluation(self) -> Evaluation:
+        """The test results."""
+        return self.trained.evaluation
+
+    @property
+    def selection(self) -> Selection:
+        """The test images that were looked at."""
+        return self.trained.selection
 
 
 @dataclass(frozen=True)
@@ -70,6 +88,7 @@ def report(
     sections = [
         _mistakes(gallery, outcome),
         *_explanations(gallery, outcome, journal["stages"]["model"]["cam_layers"]),
+        *verdict_sections(outcome.judged, gallery.add),
         Section("Training", "", _training(gallery, outcome.tuned, outcome.fitted)),
         Section("Test results by class", "", table=_per_class(evaluation, data)),
         Section("Data", "", _data(gallery, data, recipe.settings.seed)),
@@ -82,7 +101,7 @@ def report(
     page = ReportData(
         name=recipe.settings.name,
         created=_date(journal["started"]),
-        sentence=_sentence(evaluation, data),
+        sentence=" ".join(filter(None, [_sentence(evaluation, data), trust(outcome.judged)])),
         facts=[
             ("Test accuracy", f"{evaluation.accuracy:.2%}"),
             ("Misclassified", f"{int((~evaluation.correct).sum()):,} of {len(evaluation.labels):,}"),
@@ -149,7 +168,9 @@ def _explanations(gallery: _Gallery, outcome: Outcome, layers: Sequence[str]) ->
     """For every explainer, its maps of the misclassified images and of the correct ones."""
     data, evaluation, explained = outcome.data, outcome.evaluation, outcome.explained
     text = "Bright is what speaks for the class named above a picture. Each map has a scale of its own."
-    if layers:
+    if outcome.judged.choices:
+        text += f" {layers_in_use(outcome.judged.choices)}"
+    elif layers:
         text += f" A CAM method looks at the layer {layers[-1]}, unless the recipe names others ({', '.join(layers)})."
     wrong = len(outcome.selection.misclassified)
     parts = [("misclassified", slice(0, wrong)), ("correct", slice(wrong, None))]

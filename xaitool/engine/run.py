@@ -46,11 +46,14 @@ def run(
 def _story(stages: Stages) -> ModelBundle:
     stages.begin()
     data = stages.load_data()
-    model, explainers = stages.build_model(data)
+    model, explainers, metrics = stages.build_model(data)
     scheduler, tuned = stages.tune(model, data)
     fitted = stages.fit(model, data, scheduler, tuned)
     evaluation = stages.evaluate(model, data)
-    selection, explained = stages.explain(model, explainers, data, evaluation)
-    stages.report(Outcome(data, tuned, fitted, evaluation, selection, explained))
-    stages.end(explained)
+    explaining = stages.explaining(model, data, evaluation, metrics)
+    explainers, choices = explaining.choose(explainers)
+    explained = explaining.explain(explainers)
+    judged = explaining.judge(explainers, choices, explained)
+    stages.report(Outcome(explaining.trained, tuned, fitted, explained, judged))
+    stages.end(judged, explaining.failures)
     return model

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Subject, Tuned
+from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Subject, Tuned
 from xaitool.errors import ContractError, XaitoolError
 from xaitool.recipe.resolve import Resolved
 
@@ -98,6 +98,13 @@ class Seam:
         """Something with the method of an explainer."""
         self.require(isinstance(explainer, Explainer), "should return an object with a method explain")
         return explainer  # type: ignore[no-any-return]
+
+    def metric(self, metric: Any) -> Metric:
+        """Something with the attributes and the method of a metric."""
+        self.require(
+            isinstance(metric, Metric), "should return an object with aspect, direction, range, needs and score"
+        )
+        return metric  # type: ignore[no-any-return]
 
     def maps(self, maps: Any, images: Tensor) -> Tensor:
         """Maps of the right shape, all finite."""

@@ -2,31 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from torch import nn
 
-from xaitool.contracts import DataBundle, Explainer, ModelBundle, Scheduler, Subject, Tuned
+from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Tuned
 from xaitool.engine.blame import blamed
 from xaitool.engine.data import load_data
 from xaitool.engine.environment import environment
 from xaitool.engine.evaluate import Evaluation, evaluate
-from xaitool.engine.explain import Explained, check_targets, explain, gather, targets_of
+from xaitool.engine.explain import check_targets
+from xaitool.engine.explaining import Explaining, Trained
 from xaitool.engine.fit import Fitted, fit
-from xaitool.engine.folder import RunFolder, filename
+from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
+from xaitool.engine.judge import Judged, build_metrics, check_automatic
 from xaitool.engine.model import build_explainers, build_model, subject_of, summary
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
 from xaitool.engine.report import Outcome, picture_lr_search, report
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
-from xaitool.engine.select import Selection, select
+from xaitool.engine.select import select
 from xaitool.engine.tune import tune
-from xaitool.errors import PluginError, TrainingError, TuningError, XaitoolError
+from xaitool.errors import PluginError, TrainingError, TuningError
 from xaitool.recipe.lock import differences
-from xaitool.recipe.resolve import Recipe, Resolved
+from xaitool.recipe.resolve import Recipe
 
 
 class Stages:
@@ -71,11 +73,13 @@ class Stages:
         self.display.line(f"data: {images} in {len(data.classes)} classes")
         return data
 
-    def build_model(self, data: DataBundle) -> tuple[ModelBundle, dict[str, Explainer]]:
-        """The model, and the explainers that were tried on it."""
+    def build_model(self, data: DataBundle) -> tuple[ModelBundle, dict[str, Explainer], dict[str, Metric]]:
+        """The model, the explainers that were tried on it, and what they will be judged by."""
         with self.journal.stage("model") as record:
             model = build_model(self.recipe.model, data, self.seed)
             explainers = build_explainers(self.recipe.explainers, subject_of(model, data), data)
+            metrics = build_metrics(self.recipe.metrics, self.settings.explain)
+            check_automatic(explainers, metrics, self.settings.explain)
             about = summary(model)
             log.info("model\n%s", about)
             record |= {
@@ -84,7 +88,7 @@ class Stages:
                 "summary": about,
             }
         self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
-        return model, explainers
+        return model, explainers, metrics
 
     def tune(self, model: ModelBundle, data: DataBundle) -> tuple[Scheduler, Tuned]:
         """The scheduler and its rate; where the search failed, the error says where its curve is."""
@@ -166,60 +170,14 @@ class Stages:
         self.display.line(f"test accuracy: {evaluation.accuracy:.2%} ({figures['misclassified']:,} misclassified)")
         return evaluation
 
-    def explain(
-        self, model: ModelBundle, explainers: dict[str, Explainer], data: DataBundle, evaluation: Evaluation
-    ) -> tuple[Selection, Explained]:
-        """Every explainer's maps of the selected images, for every target; one that fails loses nobody else's.
-
-        ``explanations/images.csv`` names the rows of each ``explanations/<method>/<target>.npy``.
-        """
-        with self.journal.stage("explain") as record:
-            selection = select(evaluation, self.settings.explain.select, self.seed)
-            explained = Explained(selection.rows, gather(data.test, selection.rows), {})
-            ids = [data.test_ids[row] for row in explained.rows.tolist()]
-            chosen = Evaluation(evaluation.logits[explained.rows], evaluation.labels[explained.rows])
-            self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
-            subject = subject_of(model, data)
-            for component in self.recipe.explainers:
-                label = component.label
-                try:
-                    maps = self._maps(component, explainers[label], subject, explained, evaluation, data.classes)
-                except XaitoolError as error:
-                    log.exception("%s gave no maps", label)
-                    self.display.warn(f"{error}; its maps are left out")
-                    explained.failed[label] = str(error)
-                else:
-                    explained.maps[label] = maps
-            record |= {"images": len(ids), "methods": list(explained.maps), "failed": explained.failed}
-        self.display.line(f"explained: {len(ids)} images by {', '.join(explained.maps) or 'no method'}")
-        return selection, explained
-
-    def _maps(
-        self,
-        component: Resolved,
-        explainer: Explainer,
-        subject: Subject,
-        explained: Explained,
-        evaluation: Evaluation,
-        classes: Sequence[str],
-    ) -> dict[str, Any]:
-        """One explainer's maps by target, each written down as soon as it is there."""
-        label, seam, maps = component.label, Seam(component), {}
-        for target in self.settings.explain.targets:
-            with component.offer.blamed("explain"):
-                found = explain(
-                    explainer,
-                    subject,
-                    explained.images,
-                    targets_of(target, evaluation, explained.rows, classes),
-                    seed=self.seed,
-                    label=f"{label} for {target}",
-                    runtime=self.runtime,
-                    display=self.display,
-                )
-            maps[target] = seam.maps(found, explained.images).numpy()
-            self.folder.write_array(f"explanations/{filename(label)}/{filename(target)}.npy", maps[target])
-        return maps
+    def explaining(
+        self, model: ModelBundle, data: DataBundle, evaluation: Evaluation, metrics: dict[str, Metric]
+    ) -> Explaining:
+        """The stages that explain, on the test images that are selected here."""
+        explain = self.settings.explain
+        selection = select(evaluation, explain.select, self.seed, explain.judge.images)
+        trained = Trained(model, data, evaluation, selection)
+        return Explaining(self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics)
 
     def report(self, outcome: Outcome) -> None:
         """The pictures and the page."""
@@ -227,11 +185,11 @@ class Stages:
             page = report(self.recipe, self.folder, self.journal.state, self.runtime, outcome)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
 
-    def end(self, explained: Explained) -> None:
+    def end(self, judged: Judged, failures: Mapping[str, str]) -> None:
         """Everything is done that could be; a run that lacks something it was asked for has failed all the same."""
-        if explained.failed:
-            failures = "; ".join(explained.failed.values())
-            raise PluginError(f"{failures}; all the rest is done, and in {self.folder}")
+        if failures:
+            raise PluginError(f"{'; '.join(failures.values())}; all the rest is done, and in {self.folder}")
+        judged.check(self.settings.explain)
 
     def _test_batches(self, data: DataBundle) -> Any:
         return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)

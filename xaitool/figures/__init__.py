@@ -8,18 +8,26 @@ from xaitool.figures.confusion import confusion_matrix
 from xaitool.figures.data import channels, random_samples, samples_by_class
 from xaitool.figures.explanations import explained, mistakes, overlay
 from xaitool.figures.files import save
+from xaitool.figures.perturbation import has_curves, perturbation_curves
 from xaitool.figures.training import lr_curve, lr_schedule, training_curves
+from xaitool.figures.verdicts import Dot, Dots, scores_against_controls, scores_of_layers
 
 __all__ = [
+    "Dot",
+    "Dots",
     "channels",
     "confusion_matrix",
     "explained",
+    "has_curves",
     "lr_curve",
     "lr_schedule",
     "mistakes",
     "overlay",
+    "perturbation_curves",
     "random_samples",
     "samples_by_class",
     "save",
+    "scores_against_controls",
+    "scores_of_layers",
     "training_curves",
 ]

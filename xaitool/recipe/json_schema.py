@@ -6,6 +6,7 @@ from typing import Any
 
 from xaitool.component import Kind
 from xaitool.plugins import Catalog, Offer, catalog
+from xaitool.recipe.resolve import LABELLED
 from xaitool.recipe.schema import Settings
 
 
@@ -54,7 +55,7 @@ def _one(offer: Offer, bare: list[str], definitions: dict[str, Any]) -> dict[str
     name = offer.component.name
     uses = [name, offer.full_name] if bare.count(name) == 1 else [offer.full_name]
     own: dict[str, Any] = {"use": {"enum": uses, "description": offer.component.summary}}
-    if offer.kind == "explainer":
+    if offer.kind in LABELLED:
         own["as"] = {"type": "string", "description": "What to call it in files and figures."}
     schema["properties"] = {**own, **schema.get("properties", {})}
     schema["required"] = ["use", *schema.get("required", [])]

@@ -18,9 +18,12 @@ from xaitool.plugins import Catalog, Offer, catalog
 from xaitool.recipe import library
 from xaitool.recipe.document import Keys, dotted
 from xaitool.recipe.lock import dump, locked
-from xaitool.recipe.schema import Settings
+from xaitool.recipe.schema import USUAL_METRICS, Settings
 from xaitool.recipe.source import Source, override, override_values, parse, read
 from xaitool.recipe.validate import validate
+
+# Kinds of which a recipe may use several, each with a label of its own (``as``).
+LABELLED: tuple[Kind, ...] = ("explainer", "metric")
 
 
 @dataclass(frozen=True)
@@ -82,7 +85,7 @@ class Recipe:
         settings["model"] = self.model.as_recipe()
         settings["train"]["scheduler"] = self.scheduler.as_recipe()
         settings["explain"]["methods"] = [{"as": each.label, **each.as_recipe()} for each in self.explainers]
-        settings["explain"]["metrics"] = [each.as_recipe() for each in self.metrics]
+        settings["explain"]["metrics"] = [{"as": each.label, **each.as_recipe()} for each in self.metrics]
         settings["locked"] = locked(self.components)
         return settings
 
@@ -100,12 +103,12 @@ def resolve(source: Source) -> Recipe:
     offers = catalog()
     settings, problems = validate(Settings, source.data, source)
     found: dict[str, list[Resolved]] = {"dataset": [], "model": [], "scheduler": [], "explainer": [], "metric": []}
-    labels: dict[str, Keys] = {}
+    labels: dict[Kind, dict[str, Keys]] = {kind: {} for kind in LABELLED}
     for kind, path, ref in _slots(source.data):
         resolved, wrong = _component(offers, kind, path, ref, source)
         problems += wrong
-        if resolved and kind == "explainer":
-            problems += _repeated(resolved.label, labels, path, source)
+        if resolved and kind in LABELLED:
+            problems += _repeated(resolved.label, labels[kind], path, source)
         if resolved:
             found[kind].append(resolved)
     if problems or settings is None:
@@ -129,10 +132,13 @@ def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, Keys, dict[str, Any]]]:
         ("model", ("model",), data.get("model")),
         ("scheduler", ("train", "scheduler"), train.get("scheduler") if isinstance(train, dict) else None),
     ]
-    lists: list[tuple[Kind, str]] = [("explainer", "methods"), ("metric", "metrics")]
+    lists: list[tuple[Kind, str, list[str]]] = [
+        ("explainer", "methods", []),
+        ("metric", "metrics", list(USUAL_METRICS)),
+    ]
     slots: list[tuple[Kind, Keys, Any]] = [*singles]
-    for kind, key in lists:
-        items = explain.get(key) if isinstance(explain, dict) else None
+    for kind, key, usual in lists:
+        items = explain.get(key, usual) if isinstance(explain, dict) else usual
         if isinstance(items, list):
             slots += [(kind, ("explain", key, index), item) for index, item in enumerate(items)]
     for kind, path, item in slots:
@@ -144,7 +150,7 @@ def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, Keys, dict[str, Any]]]:
 def _component(
     offers: Catalog, kind: Kind, path: Keys, ref: dict[str, Any], source: Source
 ) -> tuple[Resolved | None, list[Problem]]:
-    options = {key: value for key, value in ref.items() if key != "use" and (kind, key) != ("explainer", "as")}
+    options = {key: value for key, value in ref.items() if key != "use" and not (key == "as" and kind in LABELLED)}
     try:
         offer = offers.find(kind, ref["use"])
     except ComponentError as error:
@@ -153,7 +159,7 @@ def _component(
     with offer.blamed("the recipe check"):
         model = offer.component.load_config()
         config, problems = validate(model, options, source, path)
-    label = ref.get("as") if kind == "explainer" else None
+    label = ref.get("as") if kind in LABELLED else None
     resolved = Resolved(offer, config, str(label or offer.component.name)) if config else None
     return resolved, problems
 
@@ -163,7 +169,7 @@ def _repeated(label: str, labels: dict[str, Keys], path: Keys, source: Source) -
     first = labels.setdefault(label, path)
     if first == path:
         return []
-    message = f"another method is '{label}' already ({source.where(first)}); tell them apart with "
+    message = f"another one is '{label}' already ({source.where(first)}); tell them apart with "
     return [Problem(source.where(path), dotted(path), f"{message}as: {label}-2")]
 
 

@@ -19,7 +19,7 @@ class ComponentRef(BaseModel):
 
 
 class MethodRef(ComponentRef):
-    """An explainer by name, its options, and what to call it."""
+    """An explainer or a metric by name, its options, and what to call it."""
 
     model_config = ConfigDict(extra="allow", frozen=True, populate_by_name=True)
 
@@ -27,7 +27,7 @@ class MethodRef(ComponentRef):
         None,
         alias="as",
         pattern=r"^[A-Za-z0-9][A-Za-z0-9_+.-]*$",
-        description="What to call it in files and figures; needed where one explainer is used twice.",
+        description="What to call it in files and figures; needed where one component is used twice.",
     )
 
 
@@ -104,10 +104,16 @@ class TrainSettings(Config):
 
 
 class SelectSettings(Config):
-    """Which test images to explain; drawn with the recipe's seed."""
+    """Which test images to explain; what is random is drawn with the recipe's seed."""
 
     misclassified: int = Field(20, ge=0, description="How many that the model gets wrong.")
-    correct: int = Field(0, ge=0, description="How many that it gets right.")
+    correct: int = Field(0, ge=0, description="How many that it gets right; drawn at random.")
+    by: Literal["random", "most_confident", "least_confident", "class_pairs"] = Field(
+        "random",
+        description="Which of those it gets wrong: drawn at random, by the predicted class's probability, or the pairs "
+        "of true and predicted class taking turns, the commonest first.",
+    )
+    ids: tuple[str, ...] = Field((), description="Ids of test images to explain besides, right or wrong.")
 
 
 def _true_is_a_word(value: Any) -> Any:
@@ -123,6 +129,23 @@ Target = Annotated[
 ]
 
 
+class JudgeSettings(Config):
+    """Judging the explanations."""
+
+    images: int = Field(
+        200,
+        ge=0,
+        description="How many test images to judge on, drawn with the recipe's seed, and as many again, kept apart, to "
+        "choose layers on; 0: do not judge.",
+    )
+
+
+# What explanations are judged by where a recipe does not say; names, as in any recipe: the core imports none of them.
+USUAL_METRICS = ("abpc", "randomisation", "mass_in_mask")
+
+Requirement = Literal["image_specific", "faithful", "about_the_model", "finds_the_object"]
+
+
 class ExplainSettings(Config):
     """Explaining."""
 
@@ -133,7 +156,15 @@ class ExplainSettings(Config):
         description="Classes to explain: predicted, true, runner_up, or a class by its name.",
     )
     methods: tuple[Method, ...] = Field((), description="Components of kind explainer.")
-    metrics: tuple[Component, ...] = Field((), description="Components of kind metric.")
+    metrics: tuple[Method, ...] = Field(
+        tuple(MethodRef(use=name) for name in USUAL_METRICS),
+        description="Components of kind metric. The first that measures faithfulness, dependence on the model, and "
+        "localisation decides that part of the verdict.",
+    )
+    judge: JudgeSettings = Field(JudgeSettings(), description="On what to judge the explanations.")
+    require: tuple[Requirement, ...] = Field(
+        (), description="What every explainer's verdict must be; the exit status is 3 where one falls short."
+    )
 
 
 class ReportSettings(Config):

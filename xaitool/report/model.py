@@ -32,7 +32,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: text, then figures, a table and preformatted text, whichever there are; `folded`: shown on a click."""
+    """A chapter: text, terms and what is said of each (a paragraph a line), figures, a table, preformatted text, and
+    parts with headings of their own, whichever there are, in this order; `folded`: all but the text appears on a click.
+    """
 
     title: str
     text: str = ""
@@ -40,6 +42,8 @@ class Section:
     table: Table | None = None
     preformatted: str | None = None
     folded: bool = False
+    terms: Sequence[tuple[str, str]] = ()
+    parts: Sequence[Section] = ()
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from xaitool.build import build
+from xaitool.building import build
 from xaitool.contracts import DataBundle, Images, Subject
 from xaitool.engine.randomness import kept, seed_all
 

@@ -135,7 +135,7 @@ def jumpy(_subject: Subject, images: Tensor, _targets: Tensor) -> Tensor:
 def good_and_bad(aspect: Aspect) -> tuple[Explain, Explain]:
     """An explainer that is right in what a metric of this aspect measures, and one that is as wrong as can be."""
     match aspect:
-        case "model":
+        case "model" | "class":
             return input_times_gradient, brightness
         case "stability":
             return truth, jumpy

@@ -1,0 +1,62 @@
+"""Is the map simple? Measures of how few pixels carry it; neither few nor many is better.
+
+Both look at the size of relevance, whatever its sign, on the grid on which the map was computed: scaled up to the
+image, a map of 4×4 is smoother than it is simple.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from xaitool.contracts import Aspect, Given, Scores, Subject
+from xaitool_metrics.config import NoOptions
+from xaitool_metrics.scoring import check, scores, status_of
+
+
+class Complexity:
+    """What the measures share: each gives a number in [0, 1] to the shares of relevance at the map's native places."""
+
+    aspect: Aspect = "complexity"
+    direction: Literal["higher", "lower", "none"] = "none"
+    range = (0.0, 1.0)
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: NoOptions) -> None:
+        self.config = config
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """See :meth:`xaitool.contracts.Metric.score`."""
+        check(self, images, targets, maps, given)
+        size = given.native_size or (maps.shape[1], maps.shape[2])
+        native = F.adaptive_avg_pool2d(maps[:, None], size)[:, 0] if len(maps) else maps
+        relevance = native.abs().flatten(1)
+        # Scaled to 1 first, so that very large and very small maps have a sum.
+        relevance = relevance / relevance.amax(1, keepdim=True)
+        return scores(self, self._spread(relevance / relevance.sum(1, keepdim=True)), status_of(native))
+
+    def _spread(self, shares: Tensor) -> Tensor:
+        """N numbers from N×places shares, which are ≥ 0 and sum to 1."""
+        raise NotImplementedError
+
+
+class Gini(Complexity):
+    """Gini index (Chalasani et al. 2020, arXiv:1810.06583): 0 spread evenly, 1 - 1/places on a single place."""
+
+    def _spread(self, shares: Tensor) -> Tensor:
+        places = shares.shape[1]
+        weights = 2 * torch.arange(1, places + 1, dtype=shares.dtype, device=shares.device) - places - 1
+        return (shares.sort(1).values * weights).sum(1) / places
+
+
+class Entropy(Complexity):
+    """Shannon entropy over its greatest value (Bhatt et al. 2020, arXiv:2005.00631): 1 spread evenly, 0 on one."""
+
+    def _spread(self, shares: Tensor) -> Tensor:
+        places = max(shares.shape[1], 2)  # a single place is a constant map, and has no score
+        entropy: Tensor = torch.special.entr(shares).sum(1) / math.log(places)
+        return entropy

@@ -1,0 +1,83 @@
+"""Deletion, insertion and ABPC: does the model's decision rest on the pixels that the map calls relevant?"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from torch import Tensor
+
+from xaitool.contracts import Aspect, Given, Scores, Subject
+from xaitool_metrics.config import CurveConfig
+from xaitool_metrics.curves import area, curve
+from xaitool_metrics.scoring import check, scores, status_of
+
+
+class Deletion:
+    """Area under the deletion curve (Petsiuk et al. 2018, arXiv:1806.07421), a mean probability in [0, 1].
+
+    The most relevant pixels are replaced first: the lower, the better.
+    """
+
+    aspect: Aspect = "faithfulness"
+    direction: Literal["higher", "lower", "none"] = "lower"
+    range = (0.0, 1.0)
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: CurveConfig) -> None:
+        self.config = config
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """See :meth:`xaitool.contracts.Metric.score`."""
+        check(self, images, targets, maps, given)
+        fractions, deletion = curve("deletion", self.config, subject, images, targets, maps, given)
+        curves = {"fraction": fractions.tolist(), "deletion": deletion.tolist()}
+        return scores(self, area(fractions, deletion), status_of(maps), curves=curves)
+
+
+class Insertion:
+    """Area under the insertion curve (Petsiuk et al. 2018, arXiv:1806.07421), a mean probability in [0, 1].
+
+    The most relevant pixels are put into the baseline image first: the higher, the better.
+    """
+
+    aspect: Aspect = "faithfulness"
+    direction: Literal["higher", "lower", "none"] = "higher"
+    range = (0.0, 1.0)
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: CurveConfig) -> None:
+        self.config = config
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """See :meth:`xaitool.contracts.Metric.score`."""
+        check(self, images, targets, maps, given)
+        fractions, insertion = curve("insertion", self.config, subject, images, targets, maps, given)
+        curves = {"fraction": fractions.tolist(), "insertion": insertion.tolist()}
+        return scores(self, area(fractions, insertion), status_of(maps), curves=curves)
+
+
+class ABPC:
+    """Area between the perturbation curves, in [-1, 1] (Samek et al. 2017, arXiv:1509.06321; Blücher et al. 2024,
+    arXiv:2401.06654).
+
+    From the curve of deletion with the least relevant pixels first, which is the insertion curve read from right to
+    left, to that with the most relevant first: the higher, the better; 0 for an order that knows nothing. It does not
+    depend, as either curve alone does, on how much the model believes in the baseline.
+    """
+
+    aspect: Aspect = "faithfulness"
+    direction: Literal["higher", "lower", "none"] = "higher"
+    range = (-1.0, 1.0)
+    needs: frozenset[str] = frozenset()
+
+    def __init__(self, config: CurveConfig) -> None:
+        self.config = config
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """See :meth:`xaitool.contracts.Metric.score`."""
+        check(self, images, targets, maps, given)
+        fractions, deletion = curve("deletion", self.config, subject, images, targets, maps, given)
+        _, insertion = curve("insertion", self.config, subject, images, targets, maps, given)
+        between = area(fractions, insertion) - area(fractions, deletion)
+        curves = {"fraction": fractions.tolist(), "deletion": deletion.tolist(), "insertion": insertion.tolist()}
+        return scores(self, between, status_of(maps), curves=curves)

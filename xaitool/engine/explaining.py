@@ -1,0 +1,176 @@
+"""The stages that explain: choose layers, make maps, judge them. An explainer that fails loses no other its work."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from xaitool.contracts import Adjustable, DataBundle, Explainer, Metric, ModelBundle, Subject
+from xaitool.engine.blame import blamed
+from xaitool.engine.evaluate import Evaluation
+from xaitool.engine.explain import Explained, explain, gather, targets_of
+from xaitool.engine.folder import RunFolder, filename
+from xaitool.engine.journal import Journal
+from xaitool.engine.judge import Judged, make_judge
+from xaitool.engine.model import subject_of
+from xaitool.engine.progress import Display, log
+from xaitool.engine.randomness import derive
+from xaitool.engine.runtime import Runtime
+from xaitool.engine.seams import Seam
+from xaitool.engine.select import Selection
+from xaitool.errors import XaitoolError
+from xaitool.judge.choose import Choice, choose
+from xaitool.judge.judge import SETS_OF_MAPS, Judge
+from xaitool.judge.table import verdict_table
+from xaitool.recipe.resolve import Recipe, Resolved
+
+Explainers = dict[str, Explainer]
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A trained model, its data and test results, and the test images that were selected."""
+
+    model: ModelBundle
+    data: DataBundle
+    evaluation: Evaluation
+    selection: Selection
+
+    @property
+    def subject(self) -> Subject:
+        """The model as explainers see it."""
+        return subject_of(self.model, self.data)
+
+
+class Explaining:
+    """One method a stage, called in this order by :mod:`xaitool.engine.run`; values pass through the caller."""
+
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        journal: Journal,
+        runtime: Runtime,
+        display: Display,
+        trained: Trained,
+        metrics: dict[str, Metric],
+    ) -> None:
+        self.recipe = recipe
+        self.seed = recipe.settings.seed
+        self.folder = folder
+        self.journal = journal
+        self.runtime = runtime
+        self.display = display
+        self.trained = trained
+        self.metrics = metrics
+        # What went wrong, by the explainer's label; the first failure of each.
+        self.failures: dict[str, str] = {}
+
+    def choose(self, explainers: Explainers) -> tuple[Explainers, dict[str, Choice]]:
+        """For every explainer that could look at several layers: how faithful each of them is, and the one to use."""
+        several = {label: each for label, each in explainers.items() if isinstance(each, Adjustable)}
+        faithful = any(metric.aspect == "faithfulness" for metric in self.metrics.values())
+        rows = self.trained.selection.apart
+        if not (several and faithful and len(rows) > 1):
+            return explainers, {}
+        chosen, choices = dict(explainers), {}
+        with self.journal.stage("choose") as record:
+            layers = sum(len(each.alternatives(self.trained.subject)) for each in several.values())
+            with self._judge(rows, "choose", layers) as judge:
+                for component in self.recipe.explainers:
+                    if component.label in several:
+                        with self._excused(component, "choose"):
+                            chosen[component.label], choices[component.label] = choose(judge, several[component.label])
+            record |= {"images": len(rows), "layers": {label: each.used for label, each in choices.items()}}
+        for label, choice in choices.items():
+            if words := choice.words():
+                self.display.line(f"layer: {label} {words}")
+        return chosen, choices
+
+    def explain(self, explainers: Explainers) -> Explained:
+        """Every explainer's maps of the selected images, for every target.
+
+        ``explanations/images.csv`` names the rows of each ``explanations/<method>/<target>.npy``.
+        """
+        data, evaluation, rows = self.trained.data, self.trained.evaluation, self.trained.selection.rows
+        with self.journal.stage("explain") as record:
+            explained = Explained(rows, gather(data.test, rows), {})
+            ids = [data.test_ids[row] for row in rows.tolist()]
+            chosen = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
+            self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
+            for component in self.recipe.explainers:
+                with self._excused(component, "explain"):
+                    explained.maps[component.label] = self._maps(component, explainers[component.label], explained)
+            explained.failed.update(self.failures)
+            record |= {"images": len(ids), "methods": list(explained.maps), "failed": explained.failed}
+        self.display.line(f"explained: {len(ids)} images by {', '.join(explained.maps) or 'no method'}")
+        return explained
+
+    def judge(self, explainers: Explainers, choices: dict[str, Choice], explained: Explained) -> Judged:
+        """Whether each explainer that gave maps can be trusted: ``verdicts.json``."""
+        judged = Judged(choices=choices)
+        rows = self.trained.selection.judged
+        if not self.metrics or len(rows) < 2 or not explained.maps:
+            return judged
+        with self.journal.stage("judge") as record:
+            with self._judge(rows, "judge", SETS_OF_MAPS * len(explained.maps)) as judge:
+                for component in self.recipe.explainers:
+                    label = component.label
+                    if label in explained.maps:
+                        with self._excused(component, "judge"):
+                            judged.judgements[label] = judge.judge(label, explainers[label])
+            judged.failed.update({label: self.failures[label] for label in explained.maps if label in self.failures})
+            self.folder.write_json("verdicts.json", judged.as_dict())
+            verdicts = {label: each.verdict.words() for label, each in judged.judgements.items()}
+            record |= {"images": len(rows), "verdicts": verdicts, "failed": self.failures}
+        for line in verdict_table(judged.judgements):
+            self.display.line(line)
+        return judged
+
+    def _maps(self, component: Resolved, explainer: Explainer, explained: Explained) -> dict[str, Any]:
+        """One explainer's maps by target, each written down as soon as it is there."""
+        label, seam, maps = component.label, Seam(component), {}
+        for target in self.recipe.settings.explain.targets:
+            found = explain(
+                explainer,
+                self.trained.subject,
+                explained.images,
+                targets_of(target, self.trained.evaluation, explained.rows, self.trained.data.classes),
+                seed=self.seed,
+                label=f"{label} for {target}",
+                runtime=self.runtime,
+                display=self.display,
+            )
+            maps[target] = seam.maps(found, explained.images).numpy()
+            self.folder.write_array(f"explanations/{filename(label)}/{filename(target)}.npy", maps[target])
+        return maps
+
+    @contextmanager
+    def _judge(self, rows: Any, purpose: str, sets: int) -> Iterator[Judge]:
+        """A judge over some test images that moves a progress bar; sets: how many sets of maps it will score."""
+        trained = self.trained
+        with self.display.bar(f"{purpose}: scoring maps", sets * len(rows)) as bar:
+            yield make_judge(
+                trained.subject,
+                trained.data,
+                trained.evaluation,
+                rows,
+                self.metrics,
+                seed=derive(self.seed, purpose),
+                runtime=self.runtime,
+                tick=bar,
+            )
+
+    @contextmanager
+    def _excused(self, component: Resolved, stage: str) -> Iterator[None]:
+        """Note what goes wrong with one explainer in here, tell it, and go on."""
+        try:
+            # What no other plugin is to blame for, the explainer is.
+            with component.offer.blamed(stage), blamed(self.recipe, stage):
+                yield
+        except XaitoolError as error:
+            log.exception("%s failed in %s", component.label, stage)
+            if self.failures.setdefault(component.label, str(error)) == str(error):
+                self.display.warn(str(error))

@@ -1,0 +1,104 @@
+"""Triage: every misclassified test image, looked at by one explainer."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from xaitool.borrow import borrowed
+from xaitool.contracts import Explainer
+from xaitool.engine.explain import explain, gather
+from xaitool.engine.explaining import Trained
+from xaitool.engine.progress import Display, Silent
+from xaitool.engine.randomness import derive
+from xaitool.engine.runtime import Runtime, using
+from xaitool.judge.judge import native_size
+from xaitool.triage.decisions import Decisions, Mistakes, decide
+from xaitool.triage.features import difference, penultimate
+from xaitool.triage.groups import group
+from xaitool.triage.label_noise import suspects, trial
+from xaitool.triage.result import Triage
+
+# Mistakes whose images and maps are held at a time.
+_CHUNK = 256
+
+
+def triage(
+    trained: Trained,
+    label: str,
+    explainer: Explainer,
+    *,
+    seed: int = 0,
+    runtime: Runtime | None = None,
+    display: Display | None = None,
+) -> Triage | None:
+    """What the mistakes rest on, by the maps of the explainer called `label`; None where there are no mistakes.
+
+    The module is moved to the runtime's device and comes back in the state it was in. All that is drawn at random for a
+    mistake, but what the explainer itself draws, follows from the seed and its id. Raises ExplainError.
+    """
+    data, evaluation = trained.data, trained.evaluation
+    rows = (~evaluation.correct).nonzero()[:, 0]
+    if not len(rows):
+        return None
+    ids = [data.test_ids[row] for row in rows.tolist()]
+    true, predicted = evaluation.labels[rows], evaluation.predicted[rows]
+    decisions, features, differences = _look_at_each(
+        trained, ids, rows, explainer, derive(seed, "triage"), runtime, display or Silent()
+    )
+    groups = group(
+        features,
+        differences,
+        [data.classes[index] for index in true.tolist()],
+        [data.classes[index] for index in predicted.tolist()],
+        evaluation.confidence[rows],
+        ids,
+        derive(seed, "triage", "groups"),
+    )
+    return Triage(
+        explainer=label,
+        tested=len(evaluation.labels),
+        rows=rows,
+        true=true,
+        predicted=predicted,
+        confidence=evaluation.confidence[rows],
+        true_probability=evaluation.probabilities[rows, true],
+        decisions=decisions,
+        groups=groups,
+        perhaps=suspects(evaluation.probabilities, evaluation.labels)[rows],
+        trial=trial(evaluation.probabilities, evaluation.labels, derive(seed, "triage", "falsify")),
+        seed=seed,
+    )
+
+
+def _look_at_each(
+    trained: Trained,
+    ids: list[str],
+    rows: Tensor,
+    explainer: Explainer,
+    seed: int,
+    runtime: Runtime | None,
+    display: Display,
+) -> tuple[Decisions, Tensor, Tensor]:
+    """Decisions, features (N×D) and difference maps (N×8×8), chunk by chunk, for there may be many thousands."""
+    evaluation, subject = trained.evaluation, trained.subject
+    decisions, features, differences = [], [], []
+    with using(runtime) as runtime, display.bar("triage of mistakes", len(rows)) as bar:
+        runtime.place(subject.module)
+        grid = native_size(explainer, subject, runtime.to_device(gather(trained.data.test, rows[:1])))
+        for start in range(0, len(rows), _CHUNK):
+            some = rows[start : start + _CHUNK]
+            images, true = gather(trained.data.test, some), evaluation.labels[some]
+            for_predicted = explain(explainer, subject, images, evaluation.predicted[some], seed=seed, runtime=runtime)
+            for_true = explain(explainer, subject, images, true, seed=seed, runtime=runtime)
+            differences.append(difference(for_predicted, for_true))
+            images, true = runtime.to_device(images), true.to(runtime.device)
+            maps = for_predicted.to(runtime.device), for_true.to(runtime.device)
+            with borrowed(subject.module), torch.no_grad():
+                subject.module.eval()
+                features.append(penultimate(subject.module, images).cpu())
+                decisions.append(
+                    decide(subject.module, Mistakes(ids[start : start + _CHUNK], images, true, *maps, grid), seed)
+                )
+            bar(len(some))
+    return Decisions.join(decisions), torch.cat(features), torch.cat(differences)

@@ -1,0 +1,82 @@
+"""Choosing a setting of an explainer (the layer that a CAM method looks at) by measuring, not by habit."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from xaitool.contracts import Adjustable, Explainer
+from xaitool.engine.randomness import derive
+from xaitool.errors import MetricError
+from xaitool.judge.intervals import Interval, interval
+from xaitool.judge.judge import Judge
+from xaitool.judge.verdict import FEWEST
+
+# A setting that has a score on fewer of the images (the others' maps being constant) is left out.
+_OFTEN = 0.5
+
+
+@dataclass(frozen=True)
+class Choice:
+    """The settings of an explainer that were tried, and which of them is used.
+
+    metric: what they were scored by. scores: by setting, over the images on which all of them have one. used: the
+    setting in use; automatic: whether it was chosen here, as the best. better: another that is better beyond chance, where the one in use was given; lead: by how much,
+    image by image.
+    """
+
+    metric: str
+    scores: Mapping[str, Interval]
+    used: str
+    automatic: bool
+    better: str | None = None
+    lead: Interval | None = None
+
+    def words(self) -> str | None:
+        """What a reader should know of it, where there is anything."""
+        if self.automatic:
+            return f"looks at {self.used}, the most faithful of {len(self.scores)} layers"
+        if self.better and self.lead:
+            return f"looks at {self.used}; {self.better} would be clearly more faithful ({self.lead})"
+        return None
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``verdicts.json`` has it."""
+        return {
+            "metric": self.metric,
+            "used": self.used,
+            "automatic": self.automatic,
+            "better": self.better,
+            "lead": self.lead.as_dict() if self.lead else None,
+            "scores": {name: each.as_dict() for name, each in self.scores.items()},
+        }
+
+
+def choose(judge: Judge, explainer: Adjustable) -> tuple[Explainer, Choice]:
+    """Score every setting of an explainer by the metric that decides its verdict; gives the explainer to use.
+
+    judge: over images that are used for nothing else. An explainer whose setting was given is returned as it is.
+    Raises MetricError where no metric measures faithfulness.
+    """
+    metric = judge.deciding("faithfulness")
+    if metric is None:
+        raise MetricError("choosing a layer takes a metric of faithfulness; add one to explain.metrics (abpc, say)")
+    settings = dict(explainer.alternatives(judge.subject))
+    used = explainer.current(judge.subject)
+    settings.setdefault(used, explainer)
+    values = {name: judge.values(metric, each) for name, each in settings.items()}
+    often = {name: each for name, each in values.items() if np.isfinite(each).mean() >= _OFTEN or name == used}
+    # Compared on the same images: a layer must not win by having no score on the difficult ones.
+    shared = np.isfinite(list(often.values())).all(0)
+    seed = derive(judge.seed, "bootstrap", "choose")
+    scores = {name: interval(np.where(shared, each, np.nan), seed) for name, each in often.items()}
+    sign = -1 if judge.metrics[metric].direction == "lower" else 1
+    best = max(scores, key=lambda name: np.nan_to_num(sign * scores[name].mean, nan=-np.inf))
+    if explainer.automatic:
+        return settings[best], Choice(metric, scores, best, True)
+    lead = interval(sign * (values[best] - values[used]), seed)
+    better = best if lead.low > 0 and lead.n >= FEWEST else None
+    return settings[used], Choice(metric, scores, used, False, better, lead if better else None)

@@ -1,0 +1,58 @@
+"""Means with bootstrap intervals (Efron 1979)."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+RESAMPLES = 2000
+LEVEL = 0.95
+
+# Two-sided 5 % and 80 % power, as sample sizes are usually planned.
+_Z = 1.96 + 0.84
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over n images and its 95 % interval; NaN where n is 0. spread: standard deviation of the n values."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+    spread: float
+
+    def __str__(self) -> str:
+        return f"{self.mean:+.3f} [{self.low:+.3f}, {self.high:+.3f}]"
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``verdicts.json`` has it."""
+        return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
+
+    def images_needed(self) -> int | None:
+        """How many images it would take for a mean of this size to be told from zero; None where it is zero."""
+        if not self.n or not self.mean or not math.isfinite(self.spread):
+            return None
+        return math.ceil((_Z * self.spread / self.mean) ** 2)
+
+
+def interval(values: ArrayLike, seed: int, resamples: int = RESAMPLES) -> Interval:
+    """The mean of the finite values and its percentile bootstrap interval, images being what is resampled.
+
+    Paired differences go in as the differences. The same values and seed give the same interval.
+    """
+    finite = np.asarray(values, np.float64)
+    finite = finite[np.isfinite(finite)]
+    n = len(finite)
+    if not n:
+        return Interval(math.nan, math.nan, math.nan, 0, math.nan)
+    # How often each image is drawn is multinomial, which needs no n x resamples table of rows.
+    counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
+    means = counts @ finite / n
+    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    spread = float(finite.std(ddof=1)) if n > 1 else math.nan
+    return Interval(float(finite.mean()), float(low), float(high), n, spread)
