@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, field_validator
 
 from xaitool import config
 from xaitool.data.pipeline import Pipeline
+from xaitool.data.shortcut import ShortcutConfig, check_shortcut
 
 DEFAULT_ROOT = "~/.cache/xaitool"
+CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
+SIDE = 32  # pixels
 Positive = Annotated[float, Field(gt=0)]
 
 
@@ -31,6 +34,9 @@ class Config(config.Config):
     )
     download: StrictBool = Field(True, description="Fetch the official archive where root does not have the data.")
     limit: Limit = Field(Limit(), description="Take a class-balanced subset.")
+    shortcut: ShortcutConfig | None = Field(
+        None, description="Plant a patch that gives a class away in training, and see who falls for it."
+    )
     augment: Pipeline = Field([], description="Albumentations transforms of the training images.")
     test_transform: Pipeline = Field([], description="Albumentations transforms of the test images.")
     mean: tuple[float, float, float] = Field(
@@ -39,3 +45,8 @@ class Config(config.Config):
     std: tuple[Positive, Positive, Positive] = Field(
         (0.2470, 0.2435, 0.2616), description="Standard deviation of each channel."
     )
+
+    @field_validator("shortcut")
+    @classmethod
+    def _of_these_images(cls, shortcut: ShortcutConfig | None) -> ShortcutConfig | None:
+        return shortcut and check_shortcut(shortcut, CLASSES, SIDE)

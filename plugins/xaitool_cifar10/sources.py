@@ -19,9 +19,8 @@ from torchvision.datasets.utils import check_integrity
 from xaitool.data.cache import cached_folder
 from xaitool.errors import DataUnavailableError, XaitoolError
 from xaitool.suggest import did_you_mean
-from xaitool_cifar10.config import DEFAULT_ROOT
+from xaitool_cifar10.config import CLASSES, DEFAULT_ROOT
 
-CLASSES = ("airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship", "truck")
 SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 
 _log = logging.getLogger("xaitool.cifar10")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, ValidationInfo, field_validator, model_validator
 
 from xaitool import config as base
 from xaitool.data.pipeline import Pipeline
+from xaitool.data.shortcut import ShortcutConfig, check_shortcut
 from xaitool.suggest import did_you_mean
 from xaitool_shapes.outlines import OUTLINES
 
@@ -40,6 +41,9 @@ class Config(base.Config):
     noise: float = Field(
         default=0.03, ge=0, le=0.5, description="Standard deviation of the pixel noise, for pixel values in [0, 1]."
     )
+    shortcut: ShortcutConfig | None = Field(
+        default=None, description="Plant a patch that gives a class away in training, and see who falls for it."
+    )
     augment: Pipeline = Field(default=[], description="Albumentations transforms of the training images.")
     test_transform: Pipeline = Field(default=[], description="Albumentations transforms of the test images.")
 
@@ -50,6 +54,13 @@ class Config(base.Config):
         if repeated:
             raise ValueError(f"more than once: {', '.join(repeated)}")
         return classes
+
+    @field_validator("shortcut")
+    @classmethod
+    def _of_these_images(cls, shortcut: ShortcutConfig | None, info: ValidationInfo) -> ShortcutConfig | None:
+        if shortcut is None or not {"classes", "size"} <= info.data.keys():  # what is wrong there is told already
+            return shortcut
+        return check_shortcut(shortcut, info.data["classes"], info.data["size"])
 
     @model_validator(mode="after")
     def _one_of_each(self) -> Config:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import hashlib
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
 
 from xaitool.contracts import DataBundle
 from xaitool.data.arrays import ImageArray, MaskArray
+from xaitool.data.shortcut import Patches, plant, shortcut_of
+from xaitool.data.transforms import Step
 from xaitool_shapes.config import Config
 from xaitool_shapes.drawing import draw
 
@@ -18,32 +20,61 @@ _TRAIN, _TEST = 0, 1  # the streams of random numbers that the splits are drawn 
 
 
 def build(config: Config, *, seed: int) -> DataBundle:
-    """Draw the data set. `seed` is the run's; one in the config goes before it."""
+    """Draw the data set. `seed` is the run's; one in the config goes before it.
+
+    mean and std are of the training images as they were drawn, before a shortcut's patch is painted on them.
+    """
     seed = seed if config.seed is None else config.seed
     train = _draw_split(config, seed, _TRAIN, config.train)
     test = _draw_split(config, seed, _TEST, config.test)
+    if config.shortcut:
+        of_class = train.labels == config.classes.index(config.shortcut.label)
+        train = replace(train, patches=plant(config.shortcut, train.ids, config.size, seed, of_class))
+        test = replace(test, patches=plant(config.shortcut, test.ids, config.size, seed))
     mean, std = _moments(train.images)
+
+    def images(split: _Split, steps: list[Step], fixed: bool = False) -> ImageArray:
+        return ImageArray(split.images, split.labels, mean, std, steps, fixed=fixed, painted=split.patches)
+
+    def test_images(patches: Patches | None) -> ImageArray:
+        return images(replace(test, patches=patches), config.test_transform, fixed=True)
+
+    shortcut = None
+    if config.shortcut and test.patches:
+        where = MaskArray(test.patches.masks(config.size), config.test_transform)
+        shortcut = shortcut_of(config.shortcut, config.classes, test.patches, where, test_images)
     return DataBundle(
-        train=ImageArray(train.images, train.labels, mean, std, config.augment),
-        test=ImageArray(test.images, test.labels, mean, std, config.test_transform, fixed=True),
+        train=images(train, config.augment),
+        test=test_images(test.patches),
         classes=tuple(config.classes),
         mean=mean,
         std=std,
-        train_ids=[f"train/{index:05d}" for index in range(config.train)],
-        test_ids=[f"test/{index:05d}" for index in range(config.test)],
+        train_ids=train.ids,
+        test_ids=test.ids,
         fingerprint=_fingerprint(config.classes, train, test),
-        test_masks=MaskArray(test.masks, config.test_transform),
-        sample=ImageArray(train.images, train.labels, mean, std),
+        test_masks=MaskArray(test.seen, config.test_transform),
+        sample=images(train, []),
+        shortcut=shortcut,
     )
 
 
 @dataclass(frozen=True)
 class _Split:
-    """images N×H×W×3, masks N×H×W, labels N."""
+    """images N×H×W×3 and masks N×H×W as they were drawn, labels N, ids N; patches: what is painted on the images."""
 
     images: NDArray[np.uint8]
     masks: NDArray[np.bool_]
     labels: NDArray[np.int64]
+    ids: list[str]
+    patches: Patches | None = None
+
+    @property
+    def seen(self) -> NDArray[np.bool_]:
+        """The masks, less what a patch hides of the object."""
+        if self.patches is None:
+            return self.masks
+        hidden = self.patches.masks(self.masks.shape[1]) & self.patches.present[:, None, None]
+        return self.masks & ~hidden
 
 
 def _draw_split(config: Config, seed: int, split: int, count: int) -> _Split:
@@ -57,7 +88,8 @@ def _draw_split(config: Config, seed: int, split: int, count: int) -> _Split:
         occlusion=config.occlusion,
         noise=config.noise,
     )
-    return _Split(images, masks, labels)
+    name = ("train", "test")[split]
+    return _Split(images, masks, labels, [f"{name}/{index:05d}" for index in range(count)])
 
 
 def _moments(images: NDArray[np.uint8]) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -85,4 +117,5 @@ def _fingerprint(classes: list[str], *splits: _Split) -> str:
         digest.update(repr(split.images.shape).encode())
         for array in (split.images, split.masks, split.labels.astype("<i8")):
             digest.update(array.tobytes())
+        digest.update(split.patches.digest() if split.patches else b"")
     return digest.hexdigest()

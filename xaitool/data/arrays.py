@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -25,6 +25,8 @@ class ImageArray:
     steps: a checked Albumentations pipeline (:data:`xaitool.data.pipeline.Pipeline`), applied to the uint8 image before
         normalisation. It is seeded once a batch from torch's global generator, so equal seeds give equal batches.
     fixed: what is random in the pipeline comes out the same for an image every time, as test images need it.
+    painted: (index of the item, its H×W×3 pixels) -> the pixels to use in their place, before the pipeline; what it is
+        given is not to be written to.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class ImageArray:
         steps: Sequence[Step] = (),
         rows: NDArray[np.int64] | None = None,
         fixed: bool = False,
+        painted: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     ) -> None:
         self._path = images if isinstance(images, Path) else None
         self._images = np.load(images, mmap_mode="r") if isinstance(images, Path) else images
@@ -43,6 +46,7 @@ class ImageArray:
         self.labels = labels
         self._steps = steps
         self._fixed = fixed
+        self._painted = painted
         self._pipeline = compose(steps) if steps else None
         # One multiply and one add a value: (x / 255 - mean) / std.
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
@@ -59,6 +63,8 @@ class ImageArray:
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
         """A whole batch: one seeding, one normalisation."""
         pixels = [self._images[self._rows[i]] for i in indices]
+        if self._painted is not None:
+            pixels = [self._painted(i, image) for i, image in zip(indices, pixels, strict=True)]
         if self._pipeline is not None:
             pixels = self._transformed(self._pipeline, pixels, indices)
         batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)

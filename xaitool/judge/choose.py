@@ -16,7 +16,7 @@ from xaitool.judge.judge import Judge
 from xaitool.judge.verdict import FEWEST
 
 # A setting that has a score on fewer of the images (the others' maps being constant) is left out.
-_OFTEN = 0.5
+_OFTEN = 0.8
 
 
 @dataclass(frozen=True)

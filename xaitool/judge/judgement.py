@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xaitool.contracts import Metric, Scores
 from xaitool.judge.intervals import Interval, interval
-from xaitool.judge.verdict import Comparison, Verdict
+from xaitool.judge.verdict import MARGIN, Comparison, Verdict
 
 Curves = Mapping[str, NDArray[np.float64]]
 
@@ -59,7 +59,9 @@ class Measure:
     def better_than(self, name: str, theirs: NDArray[np.float64], seed: int) -> Comparison:
         """How much better the explainer scores than a control, image by image, in the metric's own direction."""
         sign = -1 if self.direction == "lower" else 1
-        return Comparison(name, interval(theirs, seed), interval(sign * (self.values - theirs), seed))
+        width = self.range[1] - self.range[0]
+        margin = MARGIN * width if math.isfinite(width) else 0.0
+        return Comparison(name, interval(theirs, seed), interval(sign * (self.values - theirs), seed), margin)
 
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""

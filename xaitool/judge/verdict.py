@@ -13,6 +13,11 @@ FEWEST = 20
 # Rank correlation with the maps of a network whose weights are random: from here on, the maps are the same.
 SAME_MAP = 0.5
 
+# The smallest difference that means anything, as a part of a metric's range: one point of probability for an area
+# between deletion curves. An untrained network's decisions hardly move whatever is taken away; with enough images a map
+# of it would be better than the controls by a thousandth.
+MARGIN = 0.005
+
 Faithfulness = Literal["too few images", "says nothing", "image-specific", "faithful"]
 Model = Literal["about the model", "ignores the weights"]
 Object = Literal["finds the object", "does not find the object"]
@@ -23,16 +28,18 @@ class Comparison:
     """An explainer against one control on the same images.
 
     control: the control's own score. difference: how much better the explainer is, image by image (above 0: better).
+    margin: a difference smaller than this means nothing, however many images show it.
     """
 
     name: str
     control: Interval
     difference: Interval
+    margin: float = 0.0
 
     @property
     def beaten(self) -> bool:
-        """Whether the explainer is better beyond chance."""
-        return self.difference.low > 0
+        """Whether the explainer is better beyond chance, and by enough to mean anything."""
+        return self.difference.low > 0 and self.difference.mean >= self.margin
 
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
