@@ -19,6 +19,14 @@ def load_data(component: Resolved, seed: int) -> DataBundle:
     with kept():
         seed_all(derive(seed, "data"))
         data = Seam(component).data(component.build("data", seed=seed))
+    if data.shortcut:
+        with_patch, without_patch = data.shortcut.with_patch, data.shortcut.without_patch
+        shortcut = replace(
+            data.shortcut,
+            with_patch=OwnedImages(with_patch, component.offer),
+            without_patch=OwnedImages(without_patch, component.offer),
+        )
+        data = replace(data, shortcut=shortcut)
     return replace(
         data,
         train=OwnedImages(data.train, component.offer),

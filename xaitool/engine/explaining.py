@@ -20,11 +20,14 @@ from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection
+from xaitool.engine.shortcut import Finding, measure_shortcut
+from xaitool.engine.triage import triage
 from xaitool.errors import XaitoolError
 from xaitool.judge.choose import Choice, choose
 from xaitool.judge.judge import SETS_OF_MAPS, Judge
 from xaitool.judge.table import verdict_table
 from xaitool.recipe.resolve import Recipe, Resolved
+from xaitool.triage.result import Triage
 
 Explainers = dict[str, Explainer]
 
@@ -128,6 +131,49 @@ class Explaining:
         for line in verdict_table(judged.judgements):
             self.display.line(line)
         return judged
+
+    def shortcut(self, explainers: Explainers, explained: Explained) -> Finding | None:
+        """Where the data have a planted shortcut: whether the model uses it, and whether the explainers show it."""
+        if self.trained.data.shortcut is None:
+            return None
+        with self.journal.stage("shortcut") as record, blamed(self.recipe, "shortcut"):
+            finding = measure_shortcut(
+                self.trained,
+                {label: explainers[label] for label in explained.maps},
+                self.recipe.settings,
+                seed=self.seed,
+                runtime=self.runtime,
+                display=self.display,
+            )
+            self.folder.write_json("shortcut.json", finding.as_dict())
+            record |= {"cheats": finding.cheats, "sentence": finding.sentence()}
+        self.display.line(f"shortcut: {finding.sentence()}")
+        return finding
+
+    def triage(self, explainers: Explainers, explained: Explained) -> Triage | None:
+        """Every misclassified test image, by the first method that gave maps: ``triage.csv`` and ``triage.json``."""
+        first = next((each for each in self.recipe.explainers if each.label in explained.maps), None)
+        if first is None or not self.recipe.settings.explain.triage:
+            return None
+        found = None
+        with self.journal.stage("triage") as record:
+            with self._excused(first, "triage"):
+                found = triage(
+                    self.trained,
+                    first.label,
+                    explainers[first.label],
+                    seed=self.seed,
+                    runtime=self.runtime,
+                    display=self.display,
+                )
+            if found:
+                data = self.trained.data
+                self.folder.write_text("triage.csv", found.csv(data.test_ids, data.classes))
+                self.folder.write_json("triage.json", found.as_dict())
+                record |= {"mistakes": len(found.rows), "groups": len(found.groups.groups)}
+        if found:
+            self.display.line(f"triage: {len(found.rows):,} mistakes in triage.csv")
+        return found
 
     def _maps(self, component: Resolved, explainer: Explainer, explained: Explained) -> dict[str, Any]:
         """One explainer's maps by target, each written down as soon as it is there."""

@@ -21,13 +21,18 @@ from xaitool.engine.explaining import Trained
 from xaitool.engine.fit import Fitted
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.judge import Judged
+from xaitool.engine.pictures import pictures
 from xaitool.engine.randomness import derive
+from xaitool.engine.report_shortcut import shortcut_sections
+from xaitool.engine.report_triage import triage_sections
 from xaitool.engine.report_verdicts import layers_in_use, verdict_sections
 from xaitool.engine.report_wording import trust
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.select import Selection
+from xaitool.engine.shortcut import Finding
 from xaitool.recipe.resolve import Recipe
 from xaitool.report import FigureItem, ReportData, Section, Table, render
+from xaitool.triage.result import Triage
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -45,6 +50,8 @@ class Outcome:
     fitted: Fitted
     explained: Explained
     judged: Judged
+    shortcut: Finding | None
+    triage: Triage | None
 
     @property
     def data(self) -> DataBundle:
@@ -89,6 +96,8 @@ def report(
         _mistakes(gallery, outcome),
         *_explanations(gallery, outcome, journal["stages"]["model"]["cam_layers"]),
         *verdict_sections(outcome.judged, gallery.add),
+        *shortcut_sections(outcome.shortcut),
+        *triage_sections(outcome.triage, outcome.trained, outcome.explained, gallery.add),
         Section("Training", "", _training(gallery, outcome.tuned, outcome.fitted)),
         Section("Test results by class", "", table=_per_class(evaluation, data)),
         Section("Data", "", _data(gallery, data, recipe.settings.seed)),
@@ -101,7 +110,7 @@ def report(
     page = ReportData(
         name=recipe.settings.name,
         created=_date(journal["started"]),
-        sentence=" ".join(filter(None, [_sentence(evaluation, data), trust(outcome.judged)])),
+        sentence=" ".join(filter(None, [_sentence(evaluation, data), _shortcut(outcome), trust(outcome.judged)])),
         facts=[
             ("Test accuracy", f"{evaluation.accuracy:.2%}"),
             ("Misclassified", f"{int((~evaluation.correct).sum()):,} of {len(evaluation.labels):,}"),
@@ -116,15 +125,8 @@ def report(
     return folder.write_text("report.html", render(page))
 
 
-def pictures(data: DataBundle, images: Tensor) -> Any:
-    """Normalised N×C×H×W images as N×H×W×3 numpy arrays in [0, 1].
-
-    One channel is shown as grey, two as red and green, and of more than three the first three.
-    """
-    shown = data.display(images).permute(0, 2, 3, 1)
-    if shown.shape[-1] == 1:
-        shown = shown.expand(-1, -1, -1, 3)
-    return torch.nn.functional.pad(shown, (0, max(0, 3 - shown.shape[-1])))[..., :3].numpy()
+def _shortcut(outcome: Outcome) -> str:
+    return outcome.shortcut.sentence() if outcome.shortcut else ""
 
 
 def _sentence(evaluation: Evaluation, data: DataBundle) -> str:

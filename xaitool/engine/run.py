@@ -54,6 +54,8 @@ def _story(stages: Stages) -> ModelBundle:
     explainers, choices = explaining.choose(explainers)
     explained = explaining.explain(explainers)
     judged = explaining.judge(explainers, choices, explained)
-    stages.report(Outcome(explaining.trained, tuned, fitted, explained, judged))
+    finding = explaining.shortcut(explainers, explained)
+    triaged = explaining.triage(explainers, explained)
+    stages.report(Outcome(explaining.trained, tuned, fitted, explained, judged, finding, triaged))
     stages.end(judged, explaining.failures)
     return model

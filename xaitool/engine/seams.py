@@ -39,6 +39,9 @@ class Seam:
         self._test_is_fixed(data)
         masks = data.test_masks
         self.require(masks is None or len(masks) == len(data.test), "should have a mask for each test image")
+        if (shortcut := data.shortcut) is not None:
+            parts = (shortcut.present, shortcut.masks, shortcut.with_patch, shortcut.without_patch)
+            self.require(all(len(part) == len(data.test) for part in parts), "has a shortcut of another length")
         return data  # type: ignore[no-any-return]
 
     def _image(self, split: str, image: Any, label: Any, data: DataBundle) -> None:

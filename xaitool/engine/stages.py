@@ -24,7 +24,7 @@ from xaitool.engine.randomness import derive
 from xaitool.engine.report import Outcome, picture_lr_search, report
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
-from xaitool.engine.select import select
+from xaitool.engine.select import check_ids, select
 from xaitool.engine.tune import tune
 from xaitool.errors import PluginError, TrainingError, TuningError
 from xaitool.recipe.lock import differences
@@ -61,6 +61,7 @@ class Stages:
         with self.journal.stage("data") as record:
             data = load_data(self.recipe.dataset, self.seed)
             check_targets(self.settings.explain.targets, data.classes)
+            check_ids(self.settings.explain.select, data.test_ids)
             record |= {
                 "train": len(data.train),
                 "test": len(data.test),
@@ -175,7 +176,7 @@ class Stages:
     ) -> Explaining:
         """The stages that explain, on the test images that are selected here."""
         explain = self.settings.explain
-        selection = select(evaluation, explain.select, self.seed, explain.judge.images)
+        selection = select(evaluation, explain.select, self.seed, explain.judge.images, data.test_ids)
         trained = Trained(model, data, evaluation, selection)
         return Explaining(self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics)
 

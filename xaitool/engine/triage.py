@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor
 
 from xaitool.borrow import borrowed
 from xaitool.contracts import Explainer
 from xaitool.engine.explain import explain, gather
-from xaitool.engine.explaining import Trained
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime, using
@@ -18,6 +19,9 @@ from xaitool.triage.features import difference, penultimate
 from xaitool.triage.groups import group
 from xaitool.triage.label_noise import suspects, trial
 from xaitool.triage.result import Triage
+
+if TYPE_CHECKING:
+    from xaitool.engine.explaining import Trained
 
 # Mistakes whose images and maps are held at a time.
 _CHUNK = 256

@@ -10,6 +10,7 @@ from xaitool.figures.explanations import explained, mistakes, overlay
 from xaitool.figures.files import save
 from xaitool.figures.perturbation import has_curves, perturbation_curves
 from xaitool.figures.training import lr_curve, lr_schedule, training_curves
+from xaitool.figures.triage import differences
 from xaitool.figures.verdicts import Dot, Dots, scores_against_controls, scores_of_layers
 
 __all__ = [
@@ -17,6 +18,7 @@ __all__ = [
     "Dots",
     "channels",
     "confusion_matrix",
+    "differences",
     "explained",
     "has_curves",
     "lr_curve",

@@ -162,6 +162,7 @@ class ExplainSettings(Config):
         "localisation decides that part of the verdict.",
     )
     judge: JudgeSettings = Field(JudgeSettings(), description="On what to judge the explanations.")
+    triage: StrictBool = Field(True, description="Look at every misclassified test image with the first method.")
     require: tuple[Requirement, ...] = Field(
         (), description="What every explainer's verdict must be; the exit status is 3 where one falls short."
     )

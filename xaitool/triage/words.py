@@ -64,9 +64,13 @@ def _groups(triage: Triage) -> str:
     split = sum(each.silhouette is not None for each in groups)
     kinds = f"{split} of the groups are parts" if split else "None of the groups is a part"
     return (
-        f"The commonest class pairs hold {grouped:,} of the mistakes, in {len(groups)} groups of alike ones: "
+        f"The commonest class pairs hold {grouped:,} of the mistakes, in {_count(len(groups))} of alike ones: "
         f"{named}{more}. {kinds} of a pair that splits beyond chance."
     )
+
+
+def _count(groups: int) -> str:
+    return "1 group" if groups == 1 else f"{groups} groups"
 
 
 def _label_noise(triage: Triage) -> str:

@@ -1,0 +1,254 @@
+"""The report's section on the mistakes: the summary in paragraphs, the groups, the most confident ones, the maps."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from xaitool import figures
+from xaitool.contracts import DataBundle, ModelBundle
+from xaitool.engine.evaluate import Evaluation
+from xaitool.engine.explain import Explained, gather
+from xaitool.engine.explaining import Trained
+from xaitool.engine.report_triage import triage_sections
+from xaitool.engine.select import Selection
+from xaitool.report import FigureItem, ReportData, Section, Table, render
+from xaitool.triage import Triage
+from xaitool.triage.decisions import NO_MAP, Decisions
+from xaitool.triage.groups import NO_GROUP, Group, Groups
+from xaitool.triage.label_noise import NOT_SUSPECT, Trial
+
+EVIL = """<script>alert(1)</script>"'&"""
+CLASSES = ("cat", "dog", EVIL)
+TESTED, WRONG, SIDE = 60, 20, 8
+
+# How sure the model is of mistake 0, 1, …: the last is the surest.
+SURE = torch.linspace(0.6, 0.98, WRONG)
+
+
+def trained_on(wrong: int = WRONG) -> Trained:
+    """The first test images are dogs taken for cats, of the surer the later; the others are cats, and right."""
+    probabilities = torch.full((TESTED, 3), 0.01)
+    probabilities[:, 0] = 0.98
+    probabilities[:wrong, 0] = SURE[:wrong]
+    probabilities[:wrong, 1] = 0.99 - SURE[:wrong]
+    labels = torch.tensor([1] * wrong + [0] * (TESTED - wrong))
+    images = torch.rand(TESTED, 3, SIDE, SIDE, generator=torch.Generator().manual_seed(0))
+    test = list(zip(images, labels.tolist(), strict=True))
+    ids = tuple(f"test/{place:02d}{EVIL}" for place in range(TESTED))
+    data = DataBundle(test, test, CLASSES, (0.0,) * 3, (1.0,) * 3, ids, ids, "planted")
+    none = torch.empty(0, dtype=torch.int64)
+    evaluation = Evaluation(probabilities.log(), labels)
+    return Trained(ModelBundle(nn.Identity(), (3, SIDE, SIDE), ()), data, evaluation, Selection(none, none))
+
+
+TRAINED = trained_on()
+
+
+def explained_rows(rows: list[int], targets: tuple[str, ...] = ("predicted", "true")) -> Explained:
+    """Maps by gradcam in which every value is the row's number (for the predicted class) or minus it."""
+    maps = np.broadcast_to(np.array(rows, np.float32)[:, None, None], (len(rows), SIDE, SIDE))
+    by_target = {target: maps if target == "predicted" else -maps for target in targets}
+    return Explained(torch.tensor(rows), gather(TRAINED.data.test, torch.tensor(rows)), {"gradcam": by_target})
+
+
+EXPLAINED = explained_rows([3, 1, 40, 7])
+
+
+def triage(count: int = WRONG) -> Triage:
+    """Even mistakes are corrected, those of the last one's decisions are not known, and the surest is suspected."""
+    true, predicted = torch.ones(count, dtype=torch.int64), torch.zeros(count, dtype=torch.int64)
+    even = torch.arange(count) % 2 == 0
+    without = torch.where(even, 1, 2)
+    alone = torch.where(even, 0, 1)
+    without[-1] = NO_MAP
+    corrected = even.float()
+    corrected[-1] = torch.nan
+    chance, right = torch.full((count,), 0.1), (~even).float()
+    decisions = Decisions(without, right, alone, right, corrected, right, chance, chance)
+    perhaps = torch.full((count,), NOT_SUSPECT)
+    perhaps[-1] = 0
+    group = Group("dog taken for cat", count, 0.8765, (f"test/00{EVIL}", "test/05"))
+    return Triage(
+        explainer="gradcam",
+        tested=TESTED,
+        rows=torch.arange(count),
+        true=true,
+        predicted=predicted,
+        confidence=SURE[:count],
+        true_probability=0.99 - SURE[:count],
+        decisions=decisions,
+        groups=Groups(np.zeros(count, np.int64), (group,)),
+        perhaps=perhaps,
+        trial=Trial(0.8, 0.05, 0.6),
+        seed=1,
+    )
+
+
+FOUND = triage()
+
+
+class Gallery:
+    """In place of what writes figures, which takes a while: keeps what it was given."""
+
+    def __init__(self) -> None:
+        self.items: dict[str, FigureItem] = {}
+
+    def add(self, name: str, figure: Any, alt: str, caption: str = "") -> FigureItem:
+        return self.items.setdefault(name, FigureItem(Path(f"{name}.png"), alt, caption))
+
+
+def section(found: Triage = FOUND, explained: Explained = EXPLAINED) -> Section:
+    (only,) = triage_sections(found, TRAINED, explained, Gallery().add)
+    return only
+
+
+def part(whole: Section, title: str) -> Section:
+    return next(each for each in whole.parts if each.title == title)
+
+
+def table(one: Section) -> Table:
+    assert one.table is not None
+    return one.table
+
+
+def confident(found: Triage = FOUND) -> list[dict[str, str]]:
+    one = table(part(section(found), "The most confident mistakes"))
+    return [dict(zip(one.columns, row, strict=True)) for row in one.rows]
+
+
+def test_without_mistakes_looked_at_there_is_no_section():
+    assert triage_sections(None, TRAINED, EXPLAINED, Gallery().add) == []
+
+
+def test_the_summary_is_there_word_for_word_in_a_paragraph_a_topic():
+    whole = section()
+    assert whole.title == "Why is it wrong?"
+    assert whole.text == "20 of 60 test images are misclassified."
+    assert [term for term, _ in whole.terms] == [
+        "Evidence taken away",
+        "Evidence kept alone",
+        "Left out",
+        "Alike mistakes",
+        "Label noise, a guess",
+    ]
+    said = dict(whole.terms)
+    assert " ".join([whole.text, *said.values()]) == FOUND.summary().replace(" Left out: ", " ")
+    assert (
+        "52.6% of the mistakes are corrected; with a random 20%, 10.0%: more than chance" in said["Evidence taken away"]
+    )
+    assert "50.0% of the mistakes are right" in said["Evidence kept alone"]
+    assert said["Left out"] == "1 with a constant map for either class."
+    assert said["Alike mistakes"].startswith("The commonest class pairs hold 20 of the mistakes, in 1 group")
+    assert said["Label noise, a guess"].startswith("1 of the mistakes may be the label's and not the model's")
+    assert said["Label noise, a guess"].endswith("of the labels that it suspected then, 40% were others.")
+
+
+def test_what_the_summary_leaves_out_is_left_out_here():
+    none = torch.full((WRONG,), torch.nan)
+    decisions = replace(FOUND.decisions, corrected=none, right=none, corrected_by_chance=none, right_by_chance=none)
+    whole = section(replace(FOUND, decisions=decisions, groups=Groups(np.full(WRONG, NO_GROUP))))
+    assert whole.text.endswith("gradcam gives constant maps for them, so nothing follows from its maps.")
+    assert [term for term, _ in whole.terms] == ["Alike mistakes", "Label noise, a guess"]
+    assert dict(whole.terms)["Alike mistakes"] == "There are too few alike mistakes for groups."
+    assert [each.title for each in whole.parts] == ["Evidence for both classes", "The most confident mistakes"]
+
+
+def test_the_groups_stand_in_a_table_with_their_examples():
+    groups = table(part(section(), "Alike mistakes"))
+    assert groups.columns == ("Group", "Mistakes", "Mean confidence", "Examples")
+    assert groups.rows == [("dog taken for cat", "20", "87.6%", f"test/00{EVIL}, test/05")]
+
+
+def test_the_fifteen_most_confident_mistakes_are_listed_the_surest_first():
+    rows = confident()
+    assert [row["Image"] for row in rows] == [f"test/{place:02d}{EVIL}" for place in range(19, 4, -1)]
+    assert rows[0] == {
+        "Image": f"test/19{EVIL}",
+        "True": "dog",
+        "Predicted": "cat",
+        "Confidence": "98.0%",
+        "Margin": "0.970",
+        "Without the predicted class's evidence": "no map",
+        "With the true class's evidence alone": "dog (right)",
+        "Likely label noise, a guess": "perhaps cat",
+    }
+    assert rows[1]["Without the predicted class's evidence"] == "dog (right)"
+    assert rows[1]["With the true class's evidence alone"] == "cat"
+    assert rows[2]["Without the predicted class's evidence"] == EVIL
+    assert {row["Likely label noise, a guess"] for row in rows[1:]} == {""}
+
+
+def test_it_says_how_many_there_are_and_where_all_of_them_are():
+    text = part(section(), "The most confident mistakes").text
+    assert text.startswith("The 15 with the largest margin, ")
+    assert text.endswith("triage.csv has all 20 mistakes.")
+    assert len(confident(triage(4))) == 4
+
+
+@pytest.fixture
+def drawn(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the figure was asked to draw, in place of it."""
+    asked: list[tuple[Any, ...]] = []
+    monkeypatch.setattr("xaitool.figures.differences", lambda *given: asked.append(given))
+    return asked
+
+
+def test_the_explained_mistakes_are_drawn_with_their_own_maps_and_figures(drawn):
+    (picture,) = part(section(), "Evidence for both classes").figures
+    ((images, one, other, true, predicted, confidence, classes),) = drawn
+    shown = TRAINED.data.display(gather(TRAINED.data.test, torch.tensor([3, 1, 7]))).permute(0, 2, 3, 1)
+    assert np.array_equal(images, shown)
+    assert one[:, 0, 0].tolist() == [3, 1, 7]
+    assert other[:, 0, 0].tolist() == [-3, -1, -7]
+    assert (true.tolist(), predicted.tolist(), classes) == ([1] * 3, [0] * 3, CLASSES)
+    assert confidence == pytest.approx(SURE[[3, 1, 7]].numpy(), abs=1e-5)
+    assert picture.alt.startswith("3 misclassified test images, each with the maps of gradcam ")
+    assert "have a scale of their own, from 0 to 1" in picture.caption
+
+
+def test_twelve_at_most_are_drawn(drawn):
+    section(explained=explained_rows(list(range(WRONG))))
+    assert drawn[0][1][:, 0, 0].tolist() == list(range(12))
+
+
+@pytest.mark.parametrize(
+    "explained",
+    [
+        explained_rows([40, 41]),
+        explained_rows([3, 1], targets=("predicted",)),
+        explained_rows([3, 1], targets=("true", "cat")),
+        replace(EXPLAINED, maps={}),
+    ],
+    ids=["only right ones", "no true class", "no predicted class", "no maps"],
+)
+def test_where_there_are_no_maps_of_both_classes_nothing_is_drawn(explained, drawn):
+    assert [each.title for each in section(explained=explained).parts] == [
+        "Alike mistakes",
+        "The most confident mistakes",
+    ]
+    assert drawn == []
+
+
+def test_names_and_ids_are_escaped_and_the_picture_is_embedded(tmp_path):
+    def save(name: str, figure: Any, alt: str, caption: str = "") -> FigureItem:
+        figures.save(figure, tmp_path / f"{name}.png")
+        return FigureItem(tmp_path / f"{name}.png", alt, caption)
+
+    page = render(ReportData("x", "today", "", sections=triage_sections(FOUND, TRAINED, EXPLAINED, save)))
+    assert [path.name for path in tmp_path.glob("*.png")] == ["triage_differences.png"]
+    assert "<script" not in page
+    assert page.count("&lt;script&gt;") > 15
+    assert page.count("data:image/png;base64,") == 1
+    assert re.findall(r"<h3>(.*?)</h3>", page) == [
+        "Evidence for both classes",
+        "Alike mistakes",
+        "The most confident mistakes",
+    ]
