@@ -1,4 +1,4 @@
-"""The judgement is judged: on drawn shapes, with a network that was trained, and explainers of which the truth is known."""
+"""The judgement is judged: on drawn shapes, with a trained network, and explainers of which the truth is known."""
 
 from __future__ import annotations
 

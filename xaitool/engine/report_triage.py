@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
@@ -13,6 +12,7 @@ from xaitool.engine.pictures import pictures
 from xaitool.report import Section, Table
 from xaitool.triage.decisions import NO_MAP
 from xaitool.triage.result import Triage
+from xaitool.triage.words import by_topic, opening
 
 if TYPE_CHECKING:
     from xaitool.engine.report_verdicts import AddFigure
@@ -20,35 +20,13 @@ if TYPE_CHECKING:
 # Mistakes in the table, and in the picture.
 _LISTED, _DRAWN = 15, 12
 
-# How the sentences of a summary begin with which it turns to something else.
-_TOPICS = {
-    "Evidence taken away": r"Blur the ",
-    "Evidence kept alone": r"Blur all but the ",
-    "Left out": r"Left out: ",
-    "Alike mistakes": r"The commonest class pairs hold |There are too few alike mistakes ",
-    "Label noise, a guess": r"[\d,]+ of the mistakes may be the label's ",
-}
-
 
 def triage_sections(triage: Triage | None, trained: Trained, explained: Explained, add: AddFigure) -> list[Section]:
     """The section, where mistakes were looked at."""
     if triage is None:
         return []
-    text, terms = _by_topic(triage.summary())
     parts = [*_maps(triage, trained, explained, add), *_groups(triage), _most_confident(triage, trained)]
-    return [Section("Why is it wrong?", text, terms=terms, parts=parts)]
-
-
-def _by_topic(summary: str) -> tuple[str, list[tuple[str, str]]]:
-    """A summary's first sentence, and what it says of each topic."""
-    beginnings = {topic: re.search(rf"(?<=\. )(?:{pattern})", summary) for topic, pattern in _TOPICS.items()}
-    starts = sorted((found.start(), topic) for topic, found in beginnings.items() if found)
-    ends = [*(start for start, _ in starts), len(summary)]
-    terms = [
-        (topic, summary[start:end].strip().removeprefix("Left out: "))
-        for (start, topic), end in zip(starts, ends[1:], strict=True)
-    ]
-    return summary[: ends[0]].strip(), terms
+    return [Section("Why is it wrong?", opening(triage), terms=list(by_topic(triage).items()), parts=parts)]
 
 
 def _maps(triage: Triage, trained: Trained, explained: Explained, add: AddFigure) -> Iterator[Section]:

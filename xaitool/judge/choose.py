@@ -24,8 +24,8 @@ class Choice:
     """The settings of an explainer that were tried, and which of them is used.
 
     metric: what they were scored by. scores: by setting, over the images on which all of them have one. used: the
-    setting in use; automatic: whether it was chosen here, as the best. better: another that is better beyond chance, where the one in use was given; lead: by how much,
-    image by image.
+    setting in use; automatic: whether it was chosen here, as the best. better: another that is better beyond chance,
+    where the one in use was given; lead: by how much, image by image.
     """
 
     metric: str

@@ -20,21 +20,39 @@ _NAMED = 3
 
 def in_words(triage: Triage) -> str:
     """How many mistakes there are, what they rest on, which are alike, and how many may be the label's."""
-    return " ".join([_decisions(triage), _groups(triage), _label_noise(triage)])
+    return " ".join([opening(triage), *by_topic(triage).values()])
 
 
-def _decisions(triage: Triage) -> str:
+def opening(triage: Triage) -> str:
+    """How many mistakes there are, and whether the maps say anything of them."""
     count = len(triage.rows)
     images = f"{count:,} of {triage.tested:,} test images {'is' if count == 1 else 'are'} misclassified."
-    if not (triage.corrected.own.n or triage.right_alone.own.n):
-        return f"{images} {triage.explainer} gives constant maps for them, so nothing follows from its maps."
-    left_out = f" Left out: {triage.mapless:,} with a constant map for either class." if triage.mapless else ""
-    return (
-        f"{images} Blur the {_PART} of an image that {triage.explainer} holds to be the evidence for the predicted "
-        f"class, and {_share(triage.corrected, 'are corrected', f'a random {_PART}')} "
-        f"Blur all but the {_PART} that is the evidence for the true class, and "
-        f"{_share(triage.right_alone, 'are right', f'a random {_PART} left')}{left_out}"
-    )
+    if _mute(triage):
+        images += f" {triage.explainer} gives constant maps for them, so nothing follows from its maps."
+    return images
+
+
+def by_topic(triage: Triage) -> dict[str, str]:
+    """What there is to say of each topic."""
+    topics = {}
+    if not _mute(triage):
+        topics["Evidence taken away"] = (
+            f"Blur the {_PART} of an image that {triage.explainer} holds to be the evidence for the predicted class, "
+            f"and {_share(triage.corrected, 'are corrected', f'a random {_PART}')}"
+        )
+        topics["Evidence kept alone"] = (
+            f"Blur all but the {_PART} that is the evidence for the true class, and "
+            f"{_share(triage.right_alone, 'are right', f'a random {_PART} left')}"
+        )
+        if triage.mapless:
+            topics["Left out"] = f"Mistakes with a constant map for either class: {triage.mapless:,}."
+    topics["Alike mistakes"] = _groups(triage)
+    topics["Label noise, a guess"] = _label_noise(triage)
+    return topics
+
+
+def _mute(triage: Triage) -> bool:
+    return not (triage.corrected.own.n or triage.right_alone.own.n)
 
 
 def _share(share: Share, what: str, random: str) -> str:
