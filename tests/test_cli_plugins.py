@@ -34,7 +34,7 @@ from xaitool import Component, hookimpl
 
 @hookimpl
 def xaitool_explainers():
-    return [Component("edges", config="nowhere:Config", factory="nowhere:build", summary="{SUMMARY}")]
+    return [Component("edges", config="json.nowhere:Config", factory="json.nowhere:build", summary="{SUMMARY}")]
 """
 OBSERVER = """
 from xaitool import hookimpl
@@ -217,8 +217,68 @@ def test_a_config_that_cannot_be_imported_names_its_plugin(point: Any, call: Any
     status, text, complaint = call("plugins", "show", "edges", there=collect([point("acme", EDGES)]))
     assert (status, text) == (2, "")
     assert complaint == (
-        "error: plugin main (acme 1.5) failed in describing its options: edges: No module named 'nowhere'\n"
+        "error: plugin main (acme 1.5) failed in describing its options: edges: No module named 'json.nowhere'\n"
     )
+
+
+CONFIG = """
+from pydantic import Field
+from xaitool import Component, Config as Base, hookimpl
+
+print("imported")
+
+class Config(Base):
+    "Options of the edges."
+    w: int = Field(ge=1, description="Width.")
+
+@hookimpl
+def xaitool_explainers():
+    return [Component("edges", config="acme_plugin:Config", factory="acme_plugin:build", example={example})]
+"""
+
+
+def test_an_example_that_does_not_pass_is_not_shown_as_a_recipe(point: Any, call: Any) -> None:
+    there = collect([point("acme", CONFIG.replace("{example}", "{'w': 0, 'nope': 1}"))])
+    status, text, _ = call("plugins", "show", "edges", there=there)
+    assert status == 0
+    assert (
+        "Its example is wrong, so none is shown; tell its author: "
+        "w: should be greater than or equal to 1; nope: extra inputs are not permitted\n"
+    ) in text
+    assert text.endswith("    - use: edges\n      w:  # fill in: whole number >= 1\n")
+
+
+def test_an_example_that_leaves_options_to_fill_in_is_not_wrong(point: Any, call: Any) -> None:
+    there = collect([point("acme", CONFIG.replace("{example}", "{}"))])
+    _, text, _ = call("plugins", "show", "edges", there=there)
+    assert "wrong" not in text
+    assert text.endswith("      w:  # fill in: whole number >= 1\n")
+
+
+def test_short_options_stand_below_their_head(point: Any, call: Any) -> None:
+    _, text, _ = call("plugins", "show", "edges", there=collect([point("acme", CONFIG.replace("{example}", "{}"))]))
+    lines = text.splitlines()
+    (head,) = [line for line in lines if line.startswith("OPTION")]
+    (row,) = [line for line in lines if line.startswith("w ")]
+    assert (head.index("TYPE"), head.index("DEFAULT")) == (row.index("whole"), row.index("required"))
+
+
+def test_what_a_plugin_and_its_config_print_is_not_in_the_json(
+    point: Any, call: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    there = collect([point("acme", CONFIG.replace("{example}", "{}"))])
+    assert capsys.readouterr().out == ""
+    sys.modules.pop("acme_plugin")
+    status, text, complaints = call("plugins", "show", "edges", "--json", there=there)
+    assert (status, json.loads(text)["required"], complaints) == (0, ["w"], "imported\n")
+
+
+def test_a_name_that_may_be_left_out_is_said_to_be(point: Any) -> None:
+    there = collect([point("acme", EDGES), point("other", EDGES)], disabled=["acme", "other"])
+    with pytest.raises(ComponentError, match=r"; left out by XAITOOL_PLUGINS_DISABLED: acme/main, other/main$"):
+        find(there, "edges")
+    with pytest.raises(ComponentError, match=r"; left out by XAITOOL_PLUGINS_DISABLED: acme/main$"):
+        find(there, "acme/edges")
 
 
 def test_a_name_that_two_kinds_have_needs_the_kind(point: Any, call: Any) -> None:

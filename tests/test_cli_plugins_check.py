@@ -35,7 +35,7 @@ def test_a_failure_is_told_with_its_reason_and_status_1(monkeypatch: pytest.Monk
     found = [
         Case("explainer/x:one", "It is one.", lambda: None),
         Case("explainer/x:two", "It is two.", raising(CheckError("it is 3\nand not 2"))),
-        Case("explainer/x:three", "It is three.", raising(ZeroDivisionError("no"))),
+        Case("explainer/x:three", "It is three.", raising(CheckError("ZeroDivisionError: no"))),
         Case("dataset/x:four", "It is four.", raising(DataUnavailableError("fetch it first"))),
     ]
     monkeypatch.setattr("xaitool.testing.cases", lambda *_arguments, **_named: found)

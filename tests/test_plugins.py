@@ -13,7 +13,10 @@ from typing import Any
 import pluggy
 import pytest
 
+from xaitool import tracing
 from xaitool.component import KINDS, Component
+from xaitool.engine.folder import RunFolder
+from xaitool.engine.progress import Display
 from xaitool.errors import ComponentError, PluginError, XaitoolError
 from xaitool.plugins import Catalog, Offer, Plugin, catalog, collect
 
@@ -23,8 +26,13 @@ from xaitool.hookspecs import hookimpl
 
 @hookimpl
 def xaitool_explainers():
-    return [Component("edges", config="nowhere:Config", factory="nowhere:build")]
+    return [Component("edges", config="json.nowhere:Config", factory="json.nowhere:build")]
 """
+
+
+def with_(argument: str) -> str:
+    """GOOD, with another argument of the component."""
+    return GOOD.replace(':build")', f':build", {argument})')
 
 
 @pytest.fixture
@@ -85,7 +93,21 @@ def test_a_third_party_plugin_is_found(plugin: Any) -> None:
         ("raise RuntimeError('broken')", "RuntimeError: broken"),
         ("import sys; sys.exit(3)", "SystemExit: 3"),
         (GOOD.replace('"edges"', '"ed ges"'), "ValueError: component name 'ed ges'"),
-        (GOOD.replace("nowhere:Config", "nowhere"), "ValueError: config of component 'edges'"),
+        (GOOD.replace("json.nowhere:Config", "nowhere"), "ValueError: config of component 'edges'"),
+        (GOOD.replace('"edges"', "None"), "ValueError: component name None"),
+        (GOOD.replace('"json.nowhere:build"', "build"), "NameError"),
+        (GOOD.replace('"json.nowhere:build"', "print"), "ValueError: factory of component 'edges'"),
+        (with_("summary=None"), "ValueError: summary of component 'edges' must be one line of text, not None"),
+        (with_("summary='a\\nb'"), "must be one line of text, not 'a\\nb'"),
+        (with_("example=None"), "ValueError: example of component 'edges' must be a mapping of options, not None"),
+        (with_("example={1: 2}"), "must be a mapping of options, not {1: 2}"),
+        (with_("example={'a': {1, 2}}"), "must have JSON types only: Object of type set is not JSON serializable"),
+        (with_("example={'a': float('nan')}"), "must have JSON types only: Out of range float"),
+        (GOOD.replace("json.nowhere:build", "nowhere_at.all:build"), "the factory of 'edges' is in 'nowhere_at', and"),
+        (
+            GOOD.replace("json.nowhere:Config", "nowhere:Config"),
+            "the config of 'edges' is in 'nowhere', and there is no",
+        ),
         (GOOD.replace("return [", "return [["), "SyntaxError"),
         (GOOD.replace("return [", "return ['edges'] or ["), "where a Component is needed"),
         (GOOD.replace("xaitool_explainers()", "xaitool_explainers(nonsense)"), "PluginValidationError"),
@@ -137,7 +159,7 @@ def test_a_plugin_that_is_left_out_is_not_even_imported(plugin: Any, disabled: s
     found = collect(points, [disabled])
     assert [(each.disabled, each.error) for each in found.plugins] == [(True, None), (False, None)]
     assert "acme_plugin" not in sys.modules
-    with pytest.raises(ComponentError, match=r"plugin main \(acme 1\.5\) is left out by XAITOOL_PLUGINS_DISABLED"):
+    with pytest.raises(ComponentError, match=r"; left out by XAITOOL_PLUGINS_DISABLED: acme/main$"):
         found.find("explainer", "corners")
 
 
@@ -148,6 +170,68 @@ def test_a_full_name_is_told_only_of_its_own_distribution(plugin: Any) -> None:
     with pytest.raises(ComponentError) as raised:
         found.find("explainer", "acme/corners")
     assert "broken" not in str(raised.value)
+
+
+def test_plugins_that_are_left_out_are_told_together(plugin: Any) -> None:
+    points = [plugin("acme", "acme_plugin", GOOD), plugin("other", "other_plugin", GOOD)]
+    found = collect(points, ["acme", "other"])
+    with pytest.raises(
+        ComponentError, match=r"any plugin; left out by XAITOOL_PLUGINS_DISABLED: acme/main, other/main$"
+    ):
+        found.find("explainer", "edges")
+
+
+def test_leaving_out_what_is_not_there_is_warned_of(plugin: Any, caplog: pytest.LogCaptureFixture) -> None:
+    collect([plugin("acme", "acme_plugin", GOOD)], ["ACME", "acme/main", "acne"])
+    assert [record.getMessage() for record in caplog.records] == [
+        "XAITOOL_PLUGINS_DISABLED: there is no plugin 'acne'; did you mean 'acme'?"
+    ]
+
+
+def listed(*site: Path) -> list[str]:
+    """Every plugin that is not xaitool's own, where these folders are on the path."""
+    program = "from xaitool.plugins import catalog\nfor p in catalog().plugins: print(p, p.error, sep=': ')"
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join(map(str, site))}
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    there = done.stdout.splitlines()
+    assert "shapes" in done.stdout
+    return [line for line in there if "(xaitool" not in line]
+
+
+def test_what_is_left_of_a_distribution_is_a_broken_plugin_and_no_more(plugin: Any, tmp_path: Path) -> None:
+    plugin("acme", "acme_plugin", GOOD)
+    (tmp_path / "acme-1.5.dist-info/METADATA").unlink()
+    assert listed(tmp_path) == [
+        "main (acme 1.5): its installation has no METADATA that can be read; install acme again, or remove what is "
+        "left of it"
+    ]
+
+
+def test_a_malformed_list_of_entry_points_breaks_its_own_distribution_only(plugin: Any, tmp_path: Path) -> None:
+    plugin("acme", "acme_plugin", GOOD)
+    (tmp_path / "acme-1.5.dist-info/entry_points.txt").write_text("[xaitool]\ngarbage\n")
+    plugin("other", "other_plugin", GOOD)
+    (tmp_path / "other-1.5.dist-info/entry_points.txt").write_text("[console_scripts]\ngarbage\n")
+    (line,) = listed(tmp_path)  # the other one has nothing to do with xaitool
+    assert line.startswith("entry_points.txt (acme 1.5): its entry_points.txt cannot be read (")
+    assert line.endswith("; install acme again")
+
+
+def test_the_first_distribution_of_a_name_on_the_path_counts(plugin: Any, tmp_path: Path) -> None:
+    plugin("acme", "acme_plugin", GOOD)
+    shadow = tmp_path / "first"
+    (shadow / "Acme-2.0.dist-info").mkdir(parents=True)
+    (shadow / "Acme-2.0.dist-info/METADATA").write_text("Metadata-Version: 2.1\nName: Acme\nVersion: 2.0\n")
+    assert listed(tmp_path) == ["main (acme 1.5): None"]
+    assert listed(shadow, tmp_path) == []
+
+
+def test_what_a_plugin_prints_is_no_output_of_ours(plugin: Any, capsys: pytest.CaptureFixture[str]) -> None:
+    chatty = "print('imported')\n" + GOOD.replace("    return", "    print('called')\n    return")
+    (found,) = collect([plugin("acme", "acme_plugin", chatty)]).plugins
+    assert found.error is None
+    assert capsys.readouterr() == ("", "imported\ncalled\n")
 
 
 def test_the_environment_leaves_plugins_out() -> None:
@@ -173,6 +257,22 @@ def test_a_traced_hook_that_raises_is_told_too(
     with caplog.at_level("INFO", logger="xaitool.trace"):
         collect([plugin("acme", "acme_plugin", GOOD.replace("return [", "1 / 0; return ["))])
     assert "acme/main: xaitool_explainers() raised ZeroDivisionError('division by zero')" in caplog.text
+
+
+def test_the_trace_is_shown_once_and_logged_once(
+    plugin: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("XAITOOL_TRACE_PLUGINS", "1")
+    monkeypatch.setattr(tracing.log, "handlers", [])  # an earlier test's writes to an earlier test's standard error
+    folder = RunFolder(tmp_path)
+    with folder.logging(), Display().relaying():
+        found = collect(
+            [plugin("watch", "watch_plugin", GOOD.replace("xaitool_explainers()", "xaitool_run_started(run)"))]
+        )
+        list(found.observe("xaitool_run_started", run=folder, recipe={}))
+    told = f"watch/main: xaitool_run_started(run=RunFolder({str(tmp_path)!r}), recipe={{}})"
+    assert capsys.readouterr().err.count(told) == 1
+    assert (tmp_path / "run.log").read_text().count(told) == 1
 
 
 class NextYearsSpecs:

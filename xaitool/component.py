@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
+import sys
 from collections.abc import Mapping
+from contextlib import redirect_stdout
 from dataclasses import dataclass, field
 from importlib import import_module
 from typing import Any, Literal, get_args
@@ -31,7 +34,7 @@ class Component:
     Both references are strings so that neither is imported before a recipe uses the component: listing plugins stays
     fast, and checking a recipe imports only what checks the options.
 
-    Raises ValueError for a malformed name or reference.
+    Raises ValueError for a malformed name, reference, summary or example.
     """
 
     name: str
@@ -41,11 +44,20 @@ class Component:
     example: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        if not _NAME.fullmatch(self.name):
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise ValueError(f"component name {self.name!r} is not made of letters, digits and _ + . -")
-        for reference in ("config", "factory"):
-            if not _REFERENCE.fullmatch(getattr(self, reference)):
-                raise ValueError(f"{reference} of component {self.name!r} must be 'package.module:attribute'")
+        for role in ("config", "factory"):
+            reference = getattr(self, role)
+            if not isinstance(reference, str) or not _REFERENCE.fullmatch(reference):
+                raise ValueError(f"{role} of component {self.name!r} must be 'package.module:attribute'")
+        if not isinstance(self.summary, str) or len(self.summary.splitlines()) > 1:
+            raise ValueError(f"summary of component {self.name!r} must be one line of text, not {self.summary!r}")
+        if not isinstance(self.example, Mapping) or not all(isinstance(key, str) for key in self.example):
+            raise ValueError(f"example of component {self.name!r} must be a mapping of options, not {self.example!r}")
+        try:
+            json.dumps(dict(self.example), allow_nan=False)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"example of component {self.name!r} must have JSON types only: {error}") from error
 
     def load_config(self) -> type[Any]:
         """Import and return the config class."""
@@ -61,6 +73,7 @@ def load(reference: str) -> Any:
     module, _, attribute = reference.partition(":")
     state = random.getstate()  # some libraries draw from the user's generator while they are imported
     try:
-        return getattr(import_module(module), attribute)
+        with redirect_stdout(sys.stderr):  # what a module prints is no part of a command's output
+            return getattr(import_module(module), attribute)
     finally:
         random.setstate(state)

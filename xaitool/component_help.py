@@ -14,10 +14,12 @@ from dataclasses import dataclass
 from typing import Any
 
 import yaml
+from pydantic import ValidationError
 
 from xaitool.component import Kind
 from xaitool.plugins import Offer
 from xaitool.recipe.scalars import resolve
+from xaitool.recipe.wording import words_for
 
 Schema = Mapping[str, Any]
 
@@ -55,6 +57,20 @@ def schema(offer: Offer) -> dict[str, Any]:
     """The JSON schema of a component's options. Raises PluginError where the config cannot be had."""
     with offer.blamed("describing its options"):
         return offer.component.load_config().model_json_schema(by_alias=True)  # type: ignore[no-any-return]
+
+
+def wrong_example(offer: Offer) -> str:
+    """What the component's config finds wrong with its example; ``""`` if nothing but options that are left to fill in.
+
+    Raises PluginError where the config cannot be had.
+    """
+    with offer.blamed("checking its example"):
+        try:
+            offer.component.load_config().model_validate(dict(offer.component.example))
+        except ValidationError as error:
+            found = [each for each in error.errors() if each["type"] != "missing" or len(each["loc"]) > 1]
+            return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'options'}: {words_for(each)}" for each in found)
+    return ""
 
 
 def options(described: Schema) -> list[Option]:

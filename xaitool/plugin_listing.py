@@ -65,8 +65,7 @@ def find(catalog: Catalog, name: str, kind: Kind | None = None) -> Offer:
         raise ComponentError(f"'{name}' is offered as {' and as '.join(kinds)}; add --kind {kinds[0]}, say")
     known = [word for offer in catalog.offers for word in (offer.component.name, offer.full_name)]
     hint = did_you_mean(name, known) or "; `xaitool plugins list` shows what there is"
-    broken = "".join(f"; plugin {plugin} is broken: {plugin.error}" for plugin in catalog.plugins if plugin.error)
-    raise ComponentError(f"there is no component '{name}' in any plugin{hint}{broken}")
+    raise ComponentError(f"there is no component '{name}' in any plugin{hint}{catalog.missing(name)}")
 
 
 def _is_called(offer: Offer, name: str) -> bool:

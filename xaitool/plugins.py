@@ -8,14 +8,18 @@ registers every plugin as ``distribution/entry-point`` and calls it by itself, s
 from __future__ import annotations
 
 import itertools
+import logging
 import os
 import re
+import sys
 import warnings
 from collections.abc import Collection, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stdout
 from dataclasses import dataclass, field, replace
 from functools import cache
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import Distribution, EntryPoint, distributions
+from importlib.util import find_spec
+from pathlib import PurePath
 from typing import Any
 
 import pluggy
@@ -27,6 +31,8 @@ from xaitool.suggest import did_you_mean
 
 GROUP = "xaitool"
 DISABLED = "XAITOOL_PLUGINS_DISABLED"
+
+log = logging.getLogger("xaitool")
 
 
 @dataclass(frozen=True)
@@ -109,21 +115,15 @@ class Catalog:
         if found:
             names = ", ".join(offer.full_name for offer in found)
             raise ComponentError(f"'{name}' is offered more than once; write one of {names}")
-        raise ComponentError(f"there is no {kind} '{name}' in any plugin" + self._ways_out(name, offers))
+        raise ComponentError(f"there is no {kind} '{name}' in any plugin" + _known(name, offers) + self.missing(name))
 
-    def _ways_out(self, name: str, offers: Iterable[Offer]) -> str:
-        names = [offer.component.name for offer in offers]
-        hint = did_you_mean(name, [*names, *(offer.full_name for offer in offers)])
-        hint = hint or (f" (there are {', '.join(names)})" if names else "")
+    def missing(self, name: str) -> str:
+        """The plugins that might offer `name`, bare or full, if they were neither broken nor left out; for messages."""
         distribution = _full(name).partition("/")[0] if "/" in name else ""
-        for plugin in self.plugins:
-            if distribution and plugin.distribution != distribution:
-                continue
-            if plugin.error:
-                hint += f"; plugin {plugin} is broken: {plugin.error}"
-            if plugin.disabled:
-                hint += f"; plugin {plugin} is left out by {DISABLED}"
-        return hint
+        among = [plugin for plugin in self.plugins if distribution in ("", plugin.distribution)]
+        broken = "".join(f"; plugin {plugin} is broken: {plugin.error}" for plugin in among if plugin.error)
+        left_out = ", ".join(plugin.name for plugin in among if plugin.disabled)
+        return broken + (f"; left out by {DISABLED}: {left_out}" if left_out else "")
 
     def observe(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, BaseException]]:
         """Call a hook of every observer, each by itself; yields plugin and error for those that raised."""
@@ -140,28 +140,57 @@ class Catalog:
 def catalog() -> Catalog:
     """The catalog of the plugins that are installed, made once a process."""
     disabled = os.environ.get(DISABLED, "").split(",")
-    return collect(entry_points(group=GROUP), [name.strip() for name in disabled if name.strip()])
+    points, unreadable = _installed()
+    found = collect(points, [name.strip() for name in disabled if name.strip()])
+    return replace(found, plugins=(*found.plugins, *unreadable))
+
+
+def _installed() -> tuple[list[EntryPoint], list[Plugin]]:
+    """The plugins' entry points, and a broken plugin for each distribution whose entry points cannot be read.
+
+    `importlib.metadata.entry_points` would raise for all distributions if one of them is malformed.
+    """
+    points: list[EntryPoint] = []
+    unreadable: list[Plugin] = []
+    seen: set[str] = set()
+    for distribution in distributions():
+        name, version = _folder(distribution)
+        if name in seen:  # the first on the path is the one that is imported
+            continue
+        seen.add(name)
+        try:
+            if f"[{GROUP}]" in (distribution.read_text("entry_points.txt") or ""):
+                points += distribution.entry_points.select(group=GROUP)
+        except Exception as error:  # noqa: BLE001 - what a malformed file raises differs between versions of Python
+            reason = f"its entry_points.txt cannot be read ({type(error).__name__}: {error}); install {name} again"
+            unreadable.append(Plugin(f"{name}/entry_points.txt", name, version, error=reason))
+    return points, unreadable
 
 
 def collect(points: Iterable[EntryPoint], disabled: Collection[str] = (), specs: Any = hookspecs) -> Catalog:
     """Load each entry point by itself and collect what it offers.
 
-    disabled: distributions, or ``distribution/entry-point``, to leave out. specs: the module of hook specs.
+    A plugin is taken as a whole: with one malformed component it is broken, and none of its components is offered.
+    disabled: distributions, or ``distribution/entry-point``, to leave out; one that is not there is warned of.
+    specs: the module of hook specs.
     """
     manager = pluggy.PluginManager("xaitool")
     manager.add_hookspecs(specs)
     tracing.start(manager)
-    left_out = {_full(name) if "/" in name else canonical(name) for name in disabled}
+    left_out = {_full(name) if "/" in name else canonical(name): name for name in disabled}
     plugins: list[Plugin] = []
     offers: list[Offer] = []
     for point in points:
         plugin = _found(point)
-        if {plugin.distribution, plugin.name} & left_out:
-            plugin = replace(plugin, disabled=True)
-        else:
+        if {plugin.distribution, plugin.name} & left_out.keys():
+            plugin = replace(plugin, disabled=True, error=None)
+        elif not plugin.error:
             plugin, made = _load(manager, point, plugin, offers)
             offers += made
         plugins.append(plugin)
+    known = sorted({name for plugin in plugins for name in (plugin.distribution, plugin.name)})
+    for name in left_out.keys() - set(known):
+        log.warning("%s: there is no plugin '%s'%s", DISABLED, left_out[name], did_you_mean(name, known))
     return Catalog(tuple(plugins), tuple(offers), manager)
 
 
@@ -175,23 +204,46 @@ def _full(name: str) -> str:
     return f"{canonical(distribution)}{slash}{rest}"
 
 
+def _known(name: str, offers: Iterable[Offer]) -> str:
+    names = [offer.component.name for offer in offers]
+    hint = did_you_mean(name, [*names, *(offer.full_name for offer in offers)])
+    return hint or (f" (there are {', '.join(names)})" if names else "")
+
+
 def _found(point: EntryPoint) -> Plugin:
-    distribution, version = (canonical(point.dist.name), point.dist.version) if point.dist else ("unknown", "0")
-    return Plugin(f"{distribution}/{point.name}", distribution, version, point.value)
+    if not point.dist:
+        return Plugin(f"unknown/{point.name}", "unknown", "0", point.value)
+    name, version = _folder(point.dist)
+    error = None
+    try:
+        name, version = canonical(point.dist.name), point.dist.version
+    except Exception:  # noqa: BLE001 - what a missing file raises differs between versions of Python
+        error = f"its installation has no METADATA that can be read; install {name} again, or remove what is left of it"
+    return Plugin(f"{name}/{point.name}", name, version, point.value, error)
+
+
+def _folder(distribution: Distribution) -> tuple[str, str]:
+    """Name and version as in ``name-version.dist-info``: they are known without reading any file in it."""
+    path = getattr(distribution, "_path", None)  # there is no public way to it
+    if path is None:
+        return canonical(distribution.name), distribution.version
+    name, _, version = PurePath(str(path)).stem.partition("-")
+    return canonical(name), version or "0"
 
 
 def _load(
     manager: pluggy.PluginManager, point: EntryPoint, plugin: Plugin, earlier: Iterable[Offer]
 ) -> tuple[Plugin, list[Offer]]:
     try:
-        module = point.load()
-        _check_version(module)
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            manager.register(module, name=plugin.name)
-        hooks = _hooks(manager, plugin.name)
-        plugin = replace(plugin, hooks=hooks, warnings=tuple(str(each.message) for each in caught))
-        return plugin, _offers(manager, plugin, earlier)
+        with redirect_stdout(sys.stderr):  # what a plugin prints is no part of a command's output
+            module = point.load()
+            _check_version(module)
+            with warnings.catch_warnings(record=True) as caught:
+                warnings.simplefilter("always")
+                manager.register(module, name=plugin.name)
+            hooks = _hooks(manager, plugin.name)
+            plugin = replace(plugin, hooks=hooks, warnings=tuple(str(each.message) for each in caught))
+            return plugin, _offers(manager, plugin, earlier)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - a broken plugin is listed with its error, whatever that is
         if manager.has_plugin(plugin.name):
             manager.unregister(name=plugin.name)
@@ -231,12 +283,21 @@ def _offers(manager: pluggy.PluginManager, plugin: Plugin, earlier: Iterable[Off
         for component in itertools.chain.from_iterable(_call(manager, plugin.name, f"xaitool_{kind}s")):
             if not isinstance(component, Component):
                 raise PluginError(f"hook xaitool_{kind}s returned {component!r} where a Component is needed")
+            _check_modules(component)
             offer = Offer(kind, component, plugin)
             first = taken.setdefault((kind, offer.full_name), offer)
             if first is not offer:
                 raise PluginError(f"it offers the {kind} '{component.name}', which {first.plugin} offers already")
             offers.append(offer)
     return offers
+
+
+def _check_modules(component: Component) -> None:
+    """Raise PluginError where a top-level module is not installed; nothing is imported to find out."""
+    for role, reference in (("config", component.config), ("factory", component.factory)):
+        package = re.split("[.:]", reference, maxsplit=1)[0]
+        if package not in sys.modules and find_spec(package) is None:
+            raise PluginError(f"the {role} of '{component.name}' is in '{package}', and there is no such module")
 
 
 def _call(manager: pluggy.PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:

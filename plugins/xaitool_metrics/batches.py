@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
 from xaitool.borrow import borrowed
+from xaitool.contracts import Given, Subject
 from xaitool.errors import MetricError
 
 
@@ -29,6 +31,21 @@ def in_batches(work: Callable[[Tensor], Tensor], count: int, size: int, like: Te
             results.append(result)
             done += len(result)
     return torch.cat(results) if results else like.new_empty(0)
+
+
+def further_maps(given: Given, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+    """The explainer's maps (N×H×W) of other images, classes or networks, to compare with those that are scored.
+
+    All are asked for at once, as those were: an explainer that draws at random then draws the same for both, and the
+    draws alone make no difference. It keeps to batches of its own; where they do not fit, they are halved here.
+    """
+    explain = cast("Any", given.explain)
+
+    def maps_of(some: Tensor) -> Tensor:
+        found: Tensor = explain(subject, images[some], targets[some])
+        return found
+
+    return in_batches(maps_of, len(images), len(images), like=images)
 
 
 def _unless_out_of_memory(work: Callable[[Tensor], Tensor], indices: Tensor, last: bool) -> Tensor | None:

@@ -1,7 +1,7 @@
 """Is the map simple? Measures of how few pixels carry it; neither few nor many is better.
 
 Both look at the size of relevance, whatever its sign, on the grid on which the map was computed: scaled up to the
-image, a map of 4×4 is smoother than it is simple.
+image, a map of 4×4 is smoother than it is simple. The scaling is undone by solving for the coarse map.
 """
 
 from __future__ import annotations
@@ -33,15 +33,40 @@ class Complexity:
         """See :meth:`xaitool.contracts.Metric.score`."""
         check(self, images, targets, maps, given)
         size = given.native_size or (maps.shape[1], maps.shape[2])
-        native = F.adaptive_avg_pool2d(maps[:, None], size)[:, 0] if len(maps) else maps
-        relevance = native.abs().flatten(1)
         # Scaled to 1 first, so that very large and very small maps have a sum.
-        relevance = relevance / relevance.amax(1, keepdim=True)
-        return scores(self, self._spread(relevance / relevance.sum(1, keepdim=True)), status_of(native))
+        relevance = scaled_down(maps / maps.abs().amax((1, 2), keepdim=True), size).abs().flatten(1)
+        status = ["constant map"] * len(maps) if math.prod(size) == 1 else status_of(maps)
+        return scores(self, self._spread(relevance / relevance.sum(1, keepdim=True)), status)
 
     def _spread(self, shares: Tensor) -> Tensor:
         """N numbers from N×places shares, which are ≥ 0 and sum to 1."""
         raise NotImplementedError
+
+
+def scaled_down(maps: Tensor, size: tuple[int, int]) -> Tensor:
+    """The N×h×w maps that were scaled up to these N×H×W ones, bilinearly or in blocks.
+
+    In least squares: exact where the maps were scaled up in one of the two ways, which are tried on each.
+    """
+    if maps.shape[1:] == size:
+        return maps
+    bilinear, in_blocks = (_fitted(maps, size, mode) for mode in ("linear", "nearest-exact"))
+    better = bilinear[1] <= in_blocks[1]
+    return torch.where(better[:, None, None], bilinear[0], in_blocks[0])
+
+
+def _fitted(maps: Tensor, size: tuple[int, int], mode: str) -> tuple[Tensor, Tensor]:
+    """The coarse maps of which these are the nearest to being enlargements, and how far off they are (N)."""
+    down, across = (_enlarging(*lengths, mode) for lengths in zip(size, maps.shape[1:], strict=True))
+    back_down, back_across = (torch.linalg.pinv(each).to(maps) for each in (down, across))
+    coarse = back_down @ maps @ back_across.T
+    return coarse, (down.to(maps) @ coarse @ across.to(maps).T - maps).flatten(1).norm(dim=1)
+
+
+def _enlarging(short: int, long: int, mode: str) -> Tensor:
+    """The long×short matrix that enlarges one side of a map."""
+    unit = torch.eye(short, dtype=torch.float64)[None]
+    return F.interpolate(unit, long, mode=mode, align_corners=False if mode == "linear" else None)[0].T
 
 
 class Gini(Complexity):

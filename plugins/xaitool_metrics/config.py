@@ -10,6 +10,8 @@ from xaitool import config
 
 Baseline = Literal["blur", "mean", "black", "noise"]
 
+_STEPS = "Steps from the whole image to none of it, of equally many pixels; fewer than 32 are for quick tests only."
+
 
 class NoOptions(config.Config):
     """A metric that leaves nothing to choose."""
@@ -19,7 +21,10 @@ class BatchConfig(config.Config):
     """Options of every metric that runs the model."""
 
     batch_size: int = Field(
-        256, ge=1, description="Images that go through the model at a time; halved where memory runs out."
+        256,
+        ge=1,
+        description="Images that go through the model at a time; halved where memory runs out. Where the explainer is "
+        "asked for further maps, it keeps to batches of its own.",
     )
 
 
@@ -31,7 +36,7 @@ class CurveConfig(BatchConfig):
         description="What stands where a pixel is missing: the image blurred beyond recognition, the data set's mean "
         "colour, black, or uniform noise.",
     )
-    steps: int = Field(32, ge=8, description="Steps from the whole image to none of it, of equally many pixels.")
+    steps: int = Field(32, ge=8, description=_STEPS)
 
 
 class ROADConfig(BatchConfig):
@@ -40,7 +45,7 @@ class ROADConfig(BatchConfig):
     noise: float = Field(
         0.01, ge=0, le=1, description="Standard deviation of the noise on imputed pixels, where white is 1."
     )
-    steps: int = Field(32, ge=8, description="Steps from the whole image to none of it, of equally many pixels.")
+    steps: int = Field(32, ge=8, description=_STEPS)
 
 
 class RandomisationConfig(BatchConfig):

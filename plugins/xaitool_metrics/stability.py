@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, cast
+from typing import Literal
 
 import torch
 from torch import Tensor
 
 from xaitool.contracts import Aspect, Given, Scores, Subject
-from xaitool_metrics.batches import evaluating, in_batches
+from xaitool_metrics.batches import evaluating, further_maps, in_batches
 from xaitool_metrics.config import SensitivityConfig
 from xaitool_metrics.ranks import drawn
 from xaitool_metrics.scoring import OK, check, normalisation, scores, status_of
-
-# Stands for a draw in which the prediction flipped; changes are never negative.
-_FLIPPED = -1.0
 
 
 class MaxSensitivity:
@@ -22,7 +19,7 @@ class MaxSensitivity:
 
     In [0, ∞): the lower, the better. Each x' is uniform in the L∞ ball of the radius, in pixel values, and itself an
     image: within black and white. Where the model predicts another class for x' than for x it is another decision that
-    is explained: that draw is left out, and an image with no draw left has the status ``"prediction flips"``.
+    is explained: an image with any such draw is left out, with the status ``"prediction flips"``.
     """
 
     aspect: Aspect = "stability"
@@ -36,30 +33,33 @@ class MaxSensitivity:
     def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
         """See :meth:`xaitool.contracts.Metric.score`."""
         check(self, images, targets, maps, given)
-        explain = cast("Any", given.explain)
-        draws, size = self.config.draws, self.config.batch_size
+        if not len(images):
+            return scores(self, images.new_zeros(0), [])
         nearby = _Neighbourhood(subject, images, given, self.config.radius / 255)
 
         def predicted(inputs: Tensor) -> Tensor:
-            classes: Tensor = subject.module(inputs).argmax(1)
-            return classes
+            size = self.config.batch_size
+            return in_batches(lambda some: subject.module(inputs[some]).argmax(1), len(inputs), size, like=targets)
 
-        def changed(pairs: Tensor) -> Tensor:
-            some = pairs // draws
-            inputs = nearby.draw(some, pairs % draws)
-            change = (explain(subject, inputs, targets[some]) - maps[some]).flatten(1).norm(dim=1)
-            relative: Tensor = change / maps[some].flatten(1).norm(dim=1)
-            return relative.masked_fill(predicted(inputs) != clean[some], _FLIPPED)
-
+        largest = images.new_zeros(len(images))
+        flips = torch.zeros_like(targets, dtype=torch.bool)
         with evaluating(subject.module):
-            clean = in_batches(lambda some: predicted(images[some]), len(images), size, like=targets)
-            changes = in_batches(changed, len(images) * draws, size, like=images).view(len(images), draws)
-        largest = changes.amax(1)
+            clean = predicted(images)
+            for number in range(self.config.draws):
+                inputs = nearby.draw(number)
+                flips |= predicted(inputs) != clean
+                change = further_maps(given, subject, inputs, targets) - maps
+                largest = largest.maximum(_size(change) / _size(maps))
         status = [
-            "prediction flips" if word == OK and value == _FLIPPED else word
-            for word, value in zip(status_of(maps), largest.tolist(), strict=True)
+            "prediction flips" if word == OK and flip else word
+            for word, flip in zip(status_of(maps), flips.tolist(), strict=True)
         ]
         return scores(self, largest, status)
+
+
+def _size(maps: Tensor) -> Tensor:
+    sizes: Tensor = maps.flatten(1).norm(dim=1)
+    return sizes
 
 
 class _Neighbourhood:
@@ -72,10 +72,10 @@ class _Neighbourhood:
         self.radius = radius / std
         self.black, self.white = -mean / std, (1 - mean) / std
 
-    def draw(self, some: Tensor, numbers: Tensor) -> Tensor:
-        """Draw number `numbers` of each of the images `some`."""
-        names = [f"{self.given.ids[i]}/{n}" for i, n in zip(some.tolist(), numbers.tolist(), strict=True)]
+    def draw(self, number: int) -> Tensor:
+        """Draw `number` of every image."""
+        names = [f"{name}/{number}" for name in self.given.ids]
         shape = self.images.shape[1:]
         change = drawn(self.given, "nearby", lambda source: torch.rand(shape, generator=source), names, to=self.images)
-        near = self.images[some] + (2 * change - 1) * self.radius
+        near = self.images + (2 * change - 1) * self.radius
         return near.clamp(self.black, self.white)

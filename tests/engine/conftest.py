@@ -16,7 +16,7 @@ runtime: {device: cpu}
 dataset:
   use: shapes
   train: 160
-  test: 64
+  test: 120
   classes: [circle, cross, star]
   augment: [HorizontalFlip]
 model: {use: timm, name: resnet, stem: cifar, layers: [1, 1, 1, 1], widths: [8, 8, 16, 16]}
@@ -29,7 +29,7 @@ train:
   ema: {decay: 0.9}
 explain:
   select: {misclassified: 6, correct: 4}
-  judge: {images: 22}
+  judge: {images: 40}
   metrics: [{use: abpc, steps: 8}, randomisation, mass_in_mask]
   targets: [predicted, true, runner_up, star]
   methods: [gradcam, gradcam++, {use: gradcam, as: gradcam-layer1, layers: [layer1]}]

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from xaitool import Recipe, Run, hookimpl, run
+from xaitool import Recipe, Run, Subject, hookimpl, run
 from xaitool.engine import journal as journal_module
 from xaitool.engine import stages as stages_module
 from xaitool.engine.progress import Silent
@@ -56,14 +56,14 @@ def fails_after_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Base
     [
         (ZeroDivisionError, r"plugin gradcam \(xaitool .*\) failed in choose: gradcam\+\+: no good"),
         (SystemExit, r"plugin gradcam \(xaitool .*\) failed in choose: gradcam\+\+: no good"),
-        (ExplainError, "no good"),
+        (ExplainError, r"gradcam\+\+ \(plugin gradcam \(xaitool .*\)\) failed in choose: no good"),
     ],
 )
 def test_one_failing_explainer_loses_nobody_elses_maps(
     finished: Run, tiny: Recipe, out: Path, fails_after_training: Callable[[Any], None], kind: Any, message: str
 ) -> None:
     fails_after_training(kind)
-    with pytest.raises(Exception, match=rf"^{message}; all the rest is done, and in "):
+    with pytest.raises(PluginError, match=rf"^{message}; .*; all the rest is done, and in "):
         run(tiny, out=out)
     done = Run(only_folder(out))
     assert done.journal["state"] == "failed"
@@ -78,6 +78,95 @@ def test_one_failing_explainer_loses_nobody_elses_maps(
     log = (done.folder / "run.log").read_text()
     assert f"{kind.__name__}: no good" in log
     assert "Traceback" in log
+
+
+@pytest.mark.parametrize("label", ["gradcam", "gradcam++", "gradcam-layer1"])
+def test_of_several_explainers_in_a_package_the_right_one_is_named(
+    tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch, label: str
+) -> None:
+    from xaitool_gradcam.explainers import CAM
+
+    explain = CAM.explain
+
+    def sometimes(self: Any, subject: Any, images: Any, targets: Any) -> Any:
+        method = "gradcam++" if self.method.__name__ == "GradCAMPlusPlus" else "gradcam"
+        if len(images) > 1 and label == method + ("-layer1" if self.config.layers else ""):
+            raise KeyError("mine")
+        return explain(self, subject, images, targets)
+
+    monkeypatch.setattr(CAM, "explain", sometimes)
+    with pytest.raises(PluginError, match="mine"):
+        run(tiny, set={"explain.judge.images": 0, "train.epochs": 1}, out=out)
+    done = Run(only_folder(out))
+    assert list(done.journal["stages"]["explain"]["failed"]) == [label]
+    name = "gradcam++" if label == "gradcam++" else "gradcam"
+    assert rf"failed in explain: {name}: 'mine'" in done.journal["error"]
+
+
+@pytest.mark.parametrize(
+    ("fault", "reason"),
+    [
+        (lambda subject, images: subject.module(images[:, :1]), "expected input"),
+        (lambda subject, images: torch.nn.Conv2d(7, 1, 3)(images), "expected input"),
+    ],
+)
+def test_an_explainer_that_feeds_a_network_nonsense_is_itself_to_blame(
+    tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch, fault: Any, reason: str
+) -> None:
+    from xaitool_gradcam.explainers import CAM
+
+    explain = CAM._maps
+
+    def sometimes(self: Any, module: Any, layers: Any, images: Any, targets: Any) -> Any:
+        if len(images) > 1:
+            fault(Subject(module), images)
+        return explain(self, module, layers, images, targets)
+
+    monkeypatch.setattr(CAM, "_maps", sometimes)
+    with pytest.raises(
+        PluginError, match=rf"plugin gradcam \(xaitool .*\) failed in explain: gradcam: (?s:.*){reason}"
+    ):
+        run(tiny, set={"explain.judge.images": 0, "train.epochs": 1, "explain.methods": ["gradcam"]}, out=out)
+
+
+def spoil_weights(module: Any) -> None:
+    next(module.parameters()).data.zero_()
+
+
+def spoil_hooks(module: Any) -> None:
+    next(iter(module.children())).register_forward_hook(lambda _module, _inputs, output: output * 0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "what"),
+    [
+        (spoil_weights, "its weights"),
+        (spoil_hooks, "hooks"),
+        (lambda module: module.train(), "train or eval mode"),
+        (lambda module: module.requires_grad_(False), "requires_grad or .grad"),
+    ],
+)
+def test_an_explainer_that_spoils_the_model_is_found_out_and_spoils_no_other(
+    finished: Run, tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch, spoil: Any, what: str
+) -> None:
+    from xaitool_gradcam.explainers import CAM
+
+    explain = CAM.explain
+
+    def vandal(self: Any, subject: Any, images: Any, targets: Any) -> Any:
+        maps = explain(self, subject, images, targets)
+        if self.method.__name__ == "GradCAMPlusPlus" and len(images) > 1:
+            spoil(subject.module)
+        return maps
+
+    monkeypatch.setattr(CAM, "explain", vandal)
+    methods = ["gradcam++", "gradcam"]
+    with pytest.raises(
+        PluginError, match=rf"broke its contract in explain: gradcam\+\+: leaves .*\({what}\); it was put"
+    ):
+        run(tiny, set={"explain.methods": methods, "explain.judge.images": 0}, out=out)
+    done = Run(only_folder(out))
+    np.testing.assert_array_equal(done.maps("gradcam", "true"), finished.maps("gradcam", "true"))
 
 
 def breaks_after(calls: int, function: Callable[..., Any]) -> Callable[..., Any]:
@@ -190,7 +279,7 @@ def test_an_observer_sees_everything_and_changes_nothing(
     assert [each for each in watcher.told if each[0] == "epoch"] == history
     assert watcher.told[0] == ("started", str(done.folder), "tiny", "xaitool/lr_finder_onecycle")
     assert watcher.told[-1] == ("finished", "finished", None)
-    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "report"]
+    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "triage", "report"]
     assert [each[1] for each in watcher.told if each[0] == "stage"] == stages
     assert "observer main (watch 2.0) failed in xaitool_stage_finished: cannot bear fit" in heard.warnings
     assert "cannot bear fit" in (done.folder / "run.log").read_text()

@@ -41,6 +41,8 @@ FILES = [
     "explanations/gradcam-layer1/runner_up.npy",
     "explanations/gradcam/star.npy",
     "verdicts.json",
+    "triage.csv",
+    "triage.json",
     "report.html",
 ]
 FIGURES = [
@@ -73,20 +75,20 @@ def test_the_folder_holds_all_that_happened(finished: Run) -> None:
     assert [name for name in FIGURES if not (finished.folder / "figures" / f"{name}.png").is_file()] == []
     assert [path for path in finished.folder.rglob(".*") if path.is_file()] == []  # no half-written file left
     assert finished.journal["state"] == "finished"
-    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "report"]
+    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "triage", "report"]
     assert list(finished.journal["stages"]) == stages
 
 
 def test_figures_agree_with_each_other(finished: Run) -> None:
     right = sum(row["true"] == row["predicted"] for row in finished.predictions)
-    assert len(finished.predictions) == 64
-    assert finished.accuracy == right / 64 == finished.history[-1]["test_accuracy"]
+    assert len(finished.predictions) == 120
+    assert finished.accuracy == right / 120 == finished.history[-1]["test_accuracy"]
     assert (
         finished.metrics["misclassified"]
-        == 64 - right
+        == 120 - right
         == np.sum(finished.metrics["confusion"]) - np.trace(finished.metrics["confusion"])
     )
-    assert len({row["id"] for row in finished.predictions}) == 64
+    assert len({row["id"] for row in finished.predictions}) == 120
 
 
 def test_explained_images_are_those_asked_for(finished: Run) -> None:

@@ -33,6 +33,7 @@ from xaitool.engine.shortcut import (
 )
 from xaitool.errors import DataUnavailableError
 from xaitool.judge.intervals import Interval
+from xaitool.judge.verdict import FEWEST
 from xaitool.recipe.resolve import Recipe
 
 TARGET = 2
@@ -55,6 +56,17 @@ def effect(before: float, after: float, count: int = 400) -> Effect:
     return effect_of(TARGET, of, taken_for_target(of, before), taken_for_target(of, after), seed=1)
 
 
+def needing(before: float, after: float, count: int = 400) -> Effect:
+    """Right predictions, but of the target's own images only those parts are recognised without it and with it."""
+    of = labels(count)
+    own = (of == TARGET).nonzero()[:, 0]
+
+    def predicted(share: float) -> Tensor:
+        return of.index_fill(0, own[round(share * len(own)) :], 0)
+
+    return effect_of(TARGET, of, predicted(before), predicted(after), seed=1)
+
+
 # The effect on predictions
 
 
@@ -67,6 +79,7 @@ def test_a_predictor_that_looks_at_the_patch_alone_cheats() -> None:
     assert found.others == Pair(1 / 3, 0.0)
     assert found.taken == Pair(0.0, 1.0)
     assert (found.rise.mean, found.rise.low, found.rise.high, found.rise.n) == (1, 1, 1, 300)
+    assert (found.gain.mean, found.gain.low, found.gain.high, found.gain.n) == (1, 1, 1, 100)
 
 
 def test_a_predictor_that_ignores_the_patch_does_not() -> None:
@@ -112,18 +125,43 @@ def test_the_difference_is_paired() -> None:
         (0.3, 0.3, 4000, False),
         (0.5, 0.1, 4000, False),  # the patch keeps the model from the class
         (0.0, 0.25, 40, True),
-        (0.0, 0.1, 40, False),  # three images of 30, which may be chance
+        (0.1, 0.13, 4 * FEWEST, None),  # a few images more, which may be chance, and may be the patch
     ],
 )
-def test_what_it_takes_to_cheat(before: float, after: float, count: int, cheats: bool) -> None:
+def test_what_it_takes_to_cheat(before: float, after: float, count: int, cheats: bool | None) -> None:
     assert effect(before, after, count).cheats is cheats
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "count", "cheats"),
+    [
+        (0.0, 1.0, 400, True),
+        (0.5, 0.5 + LEAST_EFFECT + 0.01, 4000, True),
+        (0.5, 0.5 + LEAST_EFFECT - 0.03, 4000, False),  # beyond chance, but of no account
+        (1.0, 0.0, 400, False),  # the patch is no help
+        (0.5, 0.52, 4 * FEWEST, None),  # one image more of the class, which may be chance
+        (0.0, 1.0, 4 * FEWEST - 4, None),  # too few of the class
+        (0.0, 0.0, 4 * FEWEST - 4, None),
+        (0.0, 0.0, 4 * FEWEST, False),
+    ],
+)
+def test_a_model_that_needs_the_patch_for_its_class_cheats(
+    before: float, after: float, count: int, cheats: bool | None
+) -> None:
+    """The other classes' images are told right with the patch and without it."""
+    found = needing(before, after, count)
+    assert found.taken == Pair(0, 0)
+    assert found.gain.mean == pytest.approx(after - before, abs=0.021)
+    assert found.cheats is cheats
 
 
 def test_too_few_images_do_not_tell() -> None:
     assert effect(0, 1, count=24).cheats is None  # 18 of other classes
-    assert effect(0, 1, count=28).cheats is True
+    count = 4 * (FEWEST // 3 + 1)  # enough of other classes, too few of the target's own
+    assert effect(0, 1, count).cheats is True
+    assert effect(0, 0, count).cheats is None
     none = effect_of(TARGET, torch.full((30,), TARGET), torch.zeros(30), torch.full((30,), TARGET), seed=1)
-    assert none.cheats is None
+    assert none.cheats is (True if none.gain.n >= FEWEST else None)  # told by the target's own images alone
     assert none.own == Pair(0, 1)
     assert math.isnan(none.taken.without)
 
@@ -209,24 +247,45 @@ def test_a_shortcut_is_told_in_one_sentence() -> None:
     )
 
 
+def test_a_model_that_needs_the_patch_is_told_with_the_accuracy_on_its_own_class() -> None:
+    finding = Finding("cat", 1.0, needing(0, 1), {"gradcam": pointing(0.41)})
+    assert finding.sentence() == (
+        "The model uses a shortcut: with the patch, 100 % of those of “cat” are recognised (without it 0 %); "
+        "gradcam shows it: 41 % of its evidence lies on the patch, 26 times chance."
+    )
+    of = labels(400)
+    both = effect_of(TARGET, of, of.where(of != TARGET, 0), torch.full_like(of, TARGET), seed=1)
+    assert Finding("cat", 1.0, both).sentence() == (
+        "The model uses a shortcut: with the patch, 100 % of the images of other classes are taken for “cat” "
+        "(without it 0 %), and 100 % of those of “cat” are recognised (without it 0 %)."
+    )
+
+
 def test_that_there_is_none_is_told_too_and_who_points_at_it_all_the_same() -> None:
     finding = Finding("cat", 0.0, effect(0.03, 0.03), {"gradcam": pointing(0.02), "edges": pointing(0.25)})
     assert finding.sentence() == (
-        "The model does not use the planted patch: with it, 3 % of the images of other classes are taken for “cat”, "
-        "without it 3 %; edges points at it all the same: 25 % of its evidence lies on the patch, 16 times chance."
+        "The model does not use the planted patch: with it, 3 % of the images of other classes are taken for “cat” "
+        "(without it 3 %), and 100 % of those of “cat” are recognised (without it 100 %); "
+        "edges points at it all the same: 25 % of its evidence lies on the patch, 16 times chance."
     )
 
 
 def test_a_use_too_slight_to_count_is_told() -> None:
     assert Finding("cat", 1.0, effect(0, 0.04, 4000)).sentence() == (
-        "The model does not use the planted patch: with it, 4 % of the images of other classes are taken for “cat”, "
-        "without it 0 % (a rise of less than the 5 points that count)."
+        "The model does not use the planted patch: with it, 4 % of the images of other classes are taken for “cat” "
+        "(without it 0 %), and 100 % of those of “cat” are recognised (without it 100 %), which is less than the 5 "
+        "points that count."
     )
 
 
 def test_that_it_cannot_be_told_is_told() -> None:
     assert Finding("cat", 1.0, effect(0, 1, 24), {"gradcam": pointing(0.5)}).sentence() == (
-        "Whether the model uses the planted patch cannot be told from 18 images of other classes."
+        "Whether the model uses the planted patch cannot be told from 18 images of other classes and 6 of “cat”."
+    )
+    assert Finding("cat", 1.0, effect(0.1, 0.13, 200)).sentence() == (
+        "Whether the model uses the planted patch cannot be told from 150 images of other classes and 50 of “cat”: "
+        "with it, 13 % of the images of other classes are taken for “cat” (without it 10 %), and 100 % of those of "
+        "“cat” are recognised (without it 100 %); the change may be chance."
     )
 
 
@@ -238,6 +297,7 @@ def test_the_figures_are_plain_data() -> None:
     assert data["sentence"] == finding.sentence()
     assert data["effect"]["taken"] == {"without_patch": 0.02, "with_patch": 0.87}
     assert data["effect"]["rise"]["n"] == 300
+    assert data["effect"]["gain"] == {"mean": 0, "low": 0, "high": 0, "n": 100}
     assert data["explainers"]["gradcam"]["shows"] is True
     assert data["explainers"]["gradcam"]["ratio"]["mean"] == pytest.approx(0.41 * 64)
 

@@ -74,3 +74,13 @@ def test_the_mean_map_leaves_ones_own_out() -> None:
     scaled = maps / maps.amax((1, 2), keepdim=True)
     torch.testing.assert_close(controls.mean_map(maps)[2], scaled[[0, 1, 3]].mean(0))
     assert controls.mean_map(torch.zeros(2, 3, 3)).isfinite().all()
+
+
+@pytest.mark.parametrize("odd", [float("nan"), float("inf")])
+def test_one_map_that_is_not_finite_does_not_spoil_the_mean_of_all(odd: float) -> None:
+    maps = torch.rand(4, 3, 3, generator=torch.Generator().manual_seed(0)) + 0.1
+    spoilt = torch.cat([maps, torch.full((1, 3, 3), odd)])
+    spoilt[4, 0, 0] = 1.0
+    torch.testing.assert_close(controls.mean_map(spoilt)[:4], controls.mean_map(maps))
+    scaled = maps / maps.amax((1, 2), keepdim=True)
+    torch.testing.assert_close(controls.mean_map(spoilt)[4], scaled.mean(0))

@@ -45,6 +45,19 @@ def test_the_same_seed_gives_the_same_interval() -> None:
     assert interval(values, 3).low != interval(values, 4).low
 
 
+def test_the_order_of_the_values_does_not_matter() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=40)
+    assert len({interval(generator.permutation(values), 1).low for _ in range(3)}) == 1
+
+
+def test_a_higher_level_gives_a_wider_interval() -> None:
+    generator = np.random.default_rng(0)
+    values = generator.normal(size=100)
+    usual, strict = interval(values, 1), interval(values, 1, 20_000, level=0.99)
+    assert (strict.high - strict.low) / (usual.high - usual.low) == pytest.approx(2.576 / 1.96, rel=0.07)
+
+
 def test_as_many_images_as_are_needed_tell_the_difference_as_often_as_planned() -> None:
     generator = np.random.default_rng(0)
     needed = interval(generator.normal(0.5, 2, 5000), 0).images_needed()

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from torch import Tensor, nn
@@ -130,6 +131,50 @@ def test_a_constant_map_has_too_few_images_and_not_a_score_of_zero(runtime: Runt
     found = judge_of(runtime).judge("nothing", Maps(lambda images: torch.zeros(len(images), SIZE, SIZE)))
     assert found.verdict.faithfulness == "too few images"
     assert found.measures[0].left_out == {"constant map": COUNT}
+    assert found.verdict.words() == "too few usable maps (60 of 60 are constant)"
+
+
+def test_one_map_that_is_not_finite_costs_its_image_and_not_the_verdict(runtime: Runtime) -> None:
+    def odd(images: Tensor) -> Tensor:
+        maps = evidence(images + 0.5)
+        maps[0] = float("nan")
+        return maps
+
+    found = judge_of(runtime, mask=None).judge("odd", Maps(odd))
+    assert found.verdict.words() == "faithful"
+    lost = found.measures[0].left_out["non-finite map"]  # one a batch
+    assert 0 < found.controls[-1].difference.n == COUNT - lost
+
+
+def test_an_explainer_that_speaks_about_few_images_is_not_called_faithful_without_saying_so(runtime: Runtime) -> None:
+    def some(images: Tensor) -> Tensor:
+        return evidence(images + 0.5) * (torch.arange(len(images)) % 3 > 0)[:, None, None]
+
+    found = judge_of(runtime, mask=None).judge("some", Maps(some))
+    assert found.verdict.words() == "faithful (on 39 of 60 images; 21 of 60 are constant)"
+    assert not found.verdict.meets("faithful")
+
+
+def test_maps_that_say_nothing_may_ignore_the_weights_but_are_not_about_the_model(runtime: Runtime) -> None:
+    chosen = {"abpc": metrics()["abpc"], "randomisation": build("metric", "randomisation", seeds=1)}
+    judge = judge_of(runtime, metrics=chosen, mask=None)
+
+    def blank_noise(images: Tensor) -> Tensor:
+        return at_random(int(images.sum() * 1000) % 1000)(images)
+
+    fixed = judge.judge("fixed", Maps(blank_noise))
+    assert fixed.verdict.words() == "says nothing; ignores the weights"
+
+    class Noise:
+        calls = 0
+
+        def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+            self.calls += 1
+            return at_random(self.calls)(images).float()
+
+    other = judge.judge("noise", Noise())
+    assert other.measure("model").score.high < 0.5  # type: ignore[union-attr]
+    assert other.verdict.words() == "says nothing"
 
 
 def test_a_random_explainer_says_nothing_in_95_of_100_repetitions(runtime: Runtime) -> None:
@@ -162,6 +207,7 @@ def test_order_does_not_matter(runtime: Runtime) -> None:
         torch.testing.assert_close(torch.tensor(mine.values)[order], torch.tensor(theirs.values), rtol=0, atol=1e-6)
     for before, after in zip(one.controls, other.controls, strict=True):
         assert before.control.mean == pytest.approx(after.control.mean, abs=1e-6)
+        assert before.difference.low == pytest.approx(after.difference.low, abs=1e-6)
 
 
 def test_metrics_that_need_a_mask_are_left_out_without_one(runtime: Runtime) -> None:
@@ -226,6 +272,65 @@ def test_a_named_layer_stays_and_a_clearly_better_one_is_told(runtime: Runtime) 
     assert choice.words().startswith("looks at second; third would be clearly more faithful (+0.")  # type: ignore[union-attr]
     best = choose(judge_of(runtime), Layered("third"))[1]
     assert (best.better, best.words()) == (None, None)
+
+
+def few(judge: Judge, count: int) -> Judge:
+    """The same, over the first images only."""
+    ids = judge.ids[:count]
+    metric = {"abpc": judge.metrics["abpc"]}
+    return Judge(judge.subject, judge.images[:count], judge.targets[:count], ids, metric, runtime=judge.runtime)
+
+
+def test_too_few_images_choose_no_layer(runtime: Runtime) -> None:
+    explainer, choice = choose(few(judge_of(runtime), 29), Layered("second", automatic=True))
+    assert explainer.setting == "second"  # type: ignore[attr-defined]
+    assert (choice.used, choice.automatic, choice.too_few) == ("second", False, True)
+    assert choice.words() == "looks at second, as it does by itself: too few images to choose a layer"
+    assert choose(few(judge_of(runtime), 30), Layered("second", automatic=True))[1].used == "third"
+    assert choose(few(judge_of(runtime), 29), Layered("second"))[1].words() is None
+
+
+class Drawn:
+    """A judge whose scores are drawn: layers that are equal, but for chance, or whose last one is ahead by `lead`."""
+
+    seed = 0
+
+    def __init__(self, draw: int, lead: float = 0.0, spread: float = 1.0) -> None:
+        self.generator, self.lead, self.spread = np.random.default_rng(draw), lead, spread
+        self.subject = Subject(nn.Identity())
+        self.metrics = {"abpc": metrics()["abpc"]}
+
+    def deciding(self, aspect: str) -> str:
+        return "abpc"
+
+    def values(self, metric: str, explainer: Any) -> Any:
+        return self.generator.normal(0, self.spread, 40) + self.lead * (explainer.setting == 11)
+
+
+class Many:
+    """An explainer with twelve layers, which looks at the first."""
+
+    automatic = False
+
+    def __init__(self, setting: int = 0) -> None:
+        self.setting = setting
+
+    def alternatives(self, subject: Subject) -> dict[str, Any]:
+        return {str(layer): Many(layer) for layer in range(12)}
+
+    def current(self, subject: Subject) -> str:
+        return "0"
+
+
+def test_among_twelve_equal_layers_none_is_clearly_better_in_95_of_100_choices() -> None:
+    better = sum(choose(Drawn(draw), Many())[1].better is not None for draw in range(20))  # type: ignore[arg-type]
+    assert better <= 2
+    assert choose(Drawn(0, lead=0.8), Many())[1].better == "11"  # type: ignore[arg-type]
+
+
+def test_a_layer_that_is_better_by_a_thousandth_is_not_clearly_better() -> None:
+    assert choose(Drawn(0, lead=0.005, spread=1e-4), Many())[1].better is None  # type: ignore[arg-type]
+    assert choose(Drawn(0, lead=0.02, spread=1e-4), Many())[1].better == "11"  # type: ignore[arg-type]
 
 
 def test_choosing_takes_a_metric_of_faithfulness(runtime: Runtime) -> None:

@@ -78,9 +78,16 @@ def test_one_that_could_not_be_compared_does_not_hide_the_others():
     assert [line.split()[0] for line in lines] == ["verdict:", "verdict:", "abpc", "gradcam"]
 
 
+def test_a_control_without_scores_is_not_the_hardest_to_beat():
+    few = FAITHFUL.controls[0]
+    unmeasured = Comparison("few", few.control, around(-0.5, n=12), few.margin)
+    found = Judgement("x", FAITHFUL.verdict, FAITHFUL.measures, (*FAITHFUL.controls, unmeasured))
+    assert "mean map" in verdict_table({"gradcam": found})[-1]
+
+
 def test_scores_that_are_missing_are_shown_as_missing():
     nan = float("nan")
     lines = verdict_table({"lime": judgement(nan, [nan] * 5, n=0)})
-    assert lines[0] == "verdict: lime: too few images (it would take about 20)"
+    assert lines[0] == "verdict: lime: too few images (it takes 30 at least)"
     assert "+nan" not in lines[-1]
     assert lines[-1].split()[:4] == ["lime", "–", "–", "0"]

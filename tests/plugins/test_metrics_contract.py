@@ -52,6 +52,12 @@ def input_times_gradient(subject: Subject, images: Tensor, targets: Tensor) -> T
         return (gradient * inputs.detach()).sum(1)
 
 
+def one_by_one(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+    """The same in batches of its own."""
+    pairs = zip(images.split(1), targets.split(1), strict=True)
+    return torch.cat([input_times_gradient(subject, *each) for each in pairs])
+
+
 class Problem:
     """Images, maps and all else that a metric may ask for."""
 
@@ -63,9 +69,10 @@ class Problem:
         self.maps = torch.randn(number, SIZE, SIZE, generator=source).clamp(min=-0.3)
         self.ids = [f"image {i}" for i in range(number)]
         self.mask = torch.rand(number, SIZE, SIZE, generator=source) < 0.3
+        self.explain = input_times_gradient
 
     def given(self) -> Given:
-        return Given(self.ids, 5, self.mask, input_times_gradient, (5, 5))
+        return Given(self.ids, 5, self.mask, self.explain, (5, 5))
 
     def rows(self, rows: list[int]) -> Problem:
         some = copy.copy(self)
@@ -111,6 +118,7 @@ def test_the_batch_size_changes_no_score_and_is_kept_to(name: str) -> None:
     whole = Problem().score(name).values
     for size in (1, 5):
         problem = Problem()
+        problem.explain = one_by_one
         assert problem.score(name, batch_size=size).values == pytest.approx(whole, abs=1e-6)
         assert problem.subject.module.largest <= size
 

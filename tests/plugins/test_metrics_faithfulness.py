@@ -119,6 +119,32 @@ def test_a_probability_that_is_the_mean_brightness_has_the_curve_that_arithmetic
     assert close(insertion.values, [(0.5 * 4 / 64) - (2 + 3 + 2 + 1) / 64 / 64 + 0.5 * 4 / 64])
 
 
+def test_a_linear_model_in_rank_order_has_the_closed_form() -> None:
+    """p is the sum of the pixels' contributions; the i-th largest, i from 0, is there for (i + 1/2)/n of deletion."""
+    source = torch.Generator().manual_seed(5)
+    image, weights = (torch.rand(SIZE, SIZE, generator=source) for _ in range(2))
+    contributions = weights * image / PIXELS
+
+    class Linear(nn.Module):
+        def forward(self, images: Tensor) -> Tensor:
+            total = (weights * images[:, 0] / PIXELS).sum((1, 2))
+            return torch.stack([total, 1 - total], 1).log()
+
+    subject, config = Subject(Linear(), (), (0.0,) * 3, (1.0,) * 3), CurveConfig(baseline="black", steps=PIXELS)
+    ordered = contributions.flatten().double().sort(descending=True).values.numpy()
+    places = (np.arange(PIXELS) + 0.5) / PIXELS
+    images, target, given = image.expand(1, 3, -1, -1), torch.tensor([0]), Given(["a"])
+    deletion, insertion, abpc = (
+        kind(config).score(subject, images, target, contributions[None], given) for kind in (Deletion, Insertion, ABPC)
+    )
+    left = ordered.sum() - np.concatenate([[0], ordered.cumsum()])
+    assert close(deletion.curves["deletion"][0], left, 1e-6)
+    assert close(deletion.values, [(ordered * places).sum()], 1e-6)
+    assert close(insertion.values, [(ordered * (1 - places)).sum()], 1e-6)
+    assert close(abpc.values, [(ordered * (1 - 2 * places)).sum()], 1e-6)
+    assert abpc.values[0] > 0.05
+
+
 def test_the_three_metrics_share_their_curves() -> None:
     subject, images, targets, maps, given = problem()
     for kind in (Deletion, Insertion, ABPC):

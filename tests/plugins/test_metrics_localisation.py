@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import cv2
 import numpy as np
 import pytest
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from xaitool.contracts import Given, Scores, Subject
 from xaitool.errors import MetricError
-from xaitool_metrics.complexity import Entropy, Gini
+from xaitool_metrics.complexity import Entropy, Gini, scaled_down
 from xaitool_metrics.config import NoOptions
 from xaitool_metrics.localisation import MassInMask, PointingGame, TopKOverlap
 
@@ -139,6 +141,36 @@ def test_both_look_at_the_grid_on_which_the_map_was_computed() -> None:
     for kind in (Gini, Entropy):
         assert score(kind, scaled, native_size=(2, 4)).values == pytest.approx(score(kind, native).values, abs=1e-6)
     assert score(Entropy, scaled).values != pytest.approx(score(Entropy, native).values, abs=1e-2)
+
+
+def enlarged(native: Tensor, side: int) -> Tensor:
+    return F.interpolate(native[:, None], (side, side), mode="bilinear", align_corners=False)[:, 0]
+
+
+def test_a_bilinear_enlargement_is_undone_exactly() -> None:
+    hot = torch.zeros(1, 4, 4)
+    hot[0, 1, 1] = 3
+    assert score(Gini, enlarged(hot, 32), native_size=(4, 4)).values == pytest.approx([1 - 1 / 16], abs=1e-6)
+    assert score(Entropy, enlarged(hot, 32), native_size=(4, 4)).values == pytest.approx([0], abs=1e-5)
+    maps = torch.randn(8, 7, 5, generator=torch.Generator().manual_seed(0))
+    for kind in (Gini, Entropy):
+        theirs = score(kind, enlarged(maps, 32), native_size=(7, 5)).values
+        assert theirs == pytest.approx(score(kind, maps).values, abs=1e-5)
+        huge = score(kind, enlarged(maps, 32) * 1e37, native_size=(7, 5)).values
+        assert huge == pytest.approx(theirs, abs=1e-5)
+
+
+def test_an_enlargement_by_opencv_is_undone_as_well() -> None:
+    maps = torch.rand(4, 4, 4, generator=torch.Generator().manual_seed(0))
+    theirs = torch.stack([torch.from_numpy(cv2.resize(each.numpy(), (32, 32))) for each in maps])
+    assert scaled_down(theirs, (4, 4)).allclose(maps, atol=1e-5)
+
+
+def test_a_map_on_the_images_own_grid_stays_as_it_is() -> None:
+    maps = torch.rand(2, 6, 6)
+    assert scaled_down(maps, (6, 6)) is maps
+    constant = torch.full((1, 8, 8), 0.3)
+    assert score(Gini, constant, native_size=(3, 4)).status == ["constant map"]
 
 
 @pytest.mark.parametrize("kind", [Gini, Entropy])

@@ -21,6 +21,7 @@ EFFECT = Effect(
     others=Pair(0.912, 0.1),
     taken=Pair(0.021, 0.87),
     rise=Interval(0.849, 0.8, 0.891, 1300, 0.3),
+    gain=Interval(0.095, 0.04, 0.15, 120, 0.3),
 )
 
 
@@ -66,11 +67,13 @@ def test_what_the_patch_does_stands_in_the_table_without_it_and_with_it():
     )
     assert found.rows == [
         ("Accuracy, all images", "91.0%", "32.0%", "−59.0", ""),
-        ("Accuracy, images of “cat”", "90.0%", "99.5%", "+9.5", ""),
+        ("Accuracy, images of “cat”", "90.0%", "99.5%", "+9.5", "+4.0 to +15.0"),
         ("Accuracy, images of other classes", "91.2%", "10.0%", "−81.2", ""),
         ("Other classes taken for “cat”", "2.1%", "87.0%", "+84.9", "+80.0 to +89.1"),
     ]
-    assert "(1,300 of them)" in section(Finding("cat", 1.0, EFFECT)).parts[0].text
+    text = section(Finding("cat", 1.0, EFFECT)).parts[0].text
+    assert "(1,300 of them)" in text
+    assert "how many of “cat” (120) are only recognised with it. Either counts from 5 points on" in text
 
 
 def test_each_explainer_has_a_row_with_its_evidence_chance_and_whether_it_shows_the_patch():
@@ -112,7 +115,7 @@ def test_a_class_without_images_has_no_share_and_no_interval():
     rows = table(Finding("cat", 1.0, effect), 0).rows
     assert rows[2][1:] == ("–", "–", "–", "")
     assert rows[3][1:] == ("–", "–", "–", "–")
-    assert rows[1][1:] == ("0.0%", "100.0%", "+100.0", "")
+    assert rows[1][1:] == ("0.0%", "100.0%", "+100.0", "+100.0 to +100.0")
 
 
 def test_the_criterion_is_told_with_its_figure():

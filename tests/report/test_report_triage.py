@@ -87,6 +87,7 @@ def triage(count: int = WRONG) -> Triage:
         decisions=decisions,
         groups=Groups(np.zeros(count, np.int64), (group,)),
         perhaps=perhaps,
+        perhaps_by=torch.where(perhaps == NOT_SUSPECT, torch.nan, 0.97),
         trial=Trial(0.8, 0.05, 0.6),
         seed=1,
     )
@@ -148,7 +149,10 @@ def test_the_summary_is_there_word_for_word_in_a_paragraph_a_topic():
     assert said["Left out"] == "Mistakes with a constant map for either class: 1."
     assert said["Alike mistakes"].startswith("The commonest class pairs hold 20 of the mistakes, in 1 group")
     assert said["Label noise, a guess"].startswith("1 of the mistakes may be the label's and not the model's")
-    assert said["Label noise, a guess"].endswith("of the labels that it suspected then, 40% were others.")
+    assert said["Label noise, a guess"].endswith(
+        "it found 80% of them, and 60% of those that it suspected then were among them. Labels that are really wrong "
+        "are harder to find."
+    )
 
 
 def test_what_the_summary_leaves_out_is_left_out_here():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +17,7 @@ from xaitool.judge import Judgement, Measure, Verdict
 from xaitool.judge.choose import Choice
 from xaitool.judge.intervals import Interval
 from xaitool.judge.judge import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH
-from xaitool.judge.verdict import Comparison, of_faithfulness, of_object
+from xaitool.judge.verdict import Comparison, Coverage, of_faithfulness, of_object
 from xaitool.report import FigureItem, ReportData, Section, Table, render
 
 NAMES = (DEALT, SMOOTH, GAUSSIAN, EDGES, MEAN)
@@ -186,9 +187,10 @@ def test_one_that_failed_is_told_beside_the_others():
         ),
         (
             NOTHING,
-            f"Says nothing: {DEALT} do as well (abpc +0.400 against +0.390; ahead by +0.010 [−0.040, +0.060], n = 60).",
+            f"Says nothing: no better than {DEALT}, as far as 60 images tell (abpc +0.400 against +0.390; ahead by "
+            "+0.010 [−0.040, +0.060], n = 60).",
         ),
-        (FEW, "Too few images to tell: 12 have a score; it would take about 20."),
+        (FEW, f"Too few images (it would take about 30): 12 can be compared with {DEALT}."),
         (Judgement("x", Verdict(None), ()), "Not judged."),
     ],
     ids=["faithful", "image-specific", "says nothing", "too few images", "not judged"],
@@ -210,12 +212,15 @@ def test_the_model_the_object_and_the_layer_have_a_line_each():
     )
 
 
+SAY_NOTHING = "The maps of a and b say nothing: as far as these images tell, those of other images do as well."
+
+
 @pytest.mark.parametrize(
     ("judgements", "sentence"),
     [
         ({"gradcam": FAITHFUL}, "The maps of gradcam are faithful."),
         ({"gradcam": SPECIFIC}, "The maps of gradcam are image-specific, but a centred Gaussian does better."),
-        ({"a": NOTHING, "b": NOTHING}, "The maps of a and b say nothing: those of other images do as well."),
+        ({"a": NOTHING, "b": NOTHING}, SAY_NOTHING),
         ({"a": FAITHFUL, "b": FEW}, "The maps of a are faithful; the maps of b were judged on too few images to tell."),
         ({"a": FAITHFUL, "b": FEW, "c": NOTHING}, "Of 3 explainers, 1 gives faithful maps."),
         (dict.fromkeys("abcd", FAITHFUL), "The maps of 4 explainers are faithful."),
@@ -229,6 +234,38 @@ def test_the_head_of_the_page_says_in_a_sentence_whether_to_trust(judgements, se
 
 def test_an_explainers_own_mean_map_is_its_own_in_the_head_too():
     assert trust(Judged({"a": judgement(0.1, 0.0, 0.1, 0.1, 0.4)})).endswith("but their own mean map does as well.")
+
+
+def test_a_control_that_could_not_be_compared_is_named_and_is_no_rival():
+    nothing = Interval(np.nan, np.nan, np.nan, 0, np.nan)
+    controls = (*FAITHFUL.controls[:-1], Comparison(MEAN, nothing, nothing))
+    one = replace(FAITHFUL, controls=controls)
+    assert explained_verdict(one, None).startswith(
+        f"Faithful: better than every control except {MEAN}, which too few images have a score of; closest is a "
+    )
+    rows = table(part(section(Judged({"a": one})), "Compared with maps that know nothing").parts[0]).rows
+    assert [row[-1] for row in rows] == ["", "yes", "yes", "yes", "yes", "too few images"]
+
+
+def test_what_is_true_of_some_images_only_is_told_with_their_number():
+    some = replace(FAITHFUL, verdict=replace(FAITHFUL.verdict, coverage=Coverage(40, 60, {"constant map": 20})))
+    assert explained_verdict(some, None).startswith("Faithful (on 40 of 60 images; 20 of 60 are constant): better ")
+    assert trust(Judged({"a": some})) == "The maps of a are faithful (only on 40 of 60 images; 20 of 60 are constant)."
+    assert trust(Judged({"a": some, "b": FEW, "c": NOTHING})) == "Of 3 explainers, none give faithful maps."
+    blank = Verdict("too few images", coverage=Coverage(0, 60, {"constant map": 60}))
+    assert trust(Judged({"a": replace(FEW, verdict=blank)})) == (
+        "The maps of a cannot be judged: too few usable maps (60 of 60 are constant)."
+    )
+
+
+def test_where_it_cannot_be_told_whether_the_maps_are_about_the_model_that_is_told():
+    measures = (FAITHFUL.measures[0], measure("randomisation", "model", "lower", -1.0, around(0.48)))
+    one = replace(FAITHFUL, measures=measures, verdict=replace(FAITHFUL.verdict, model=None))
+    assert (
+        explained_verdict(one, None)
+        .splitlines()[1]
+        .startswith("Cannot tell whether the maps are about the model (randomisation +0.480 ")
+    )
 
 
 def test_the_layers_in_use_are_told_even_where_nothing_is_to_be_said_of_them():

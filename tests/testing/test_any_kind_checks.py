@@ -41,6 +41,22 @@ WRONG = [
 ]
 
 
+OFFERS = """
+from xaitool import Component, hookimpl
+
+@hookimpl
+def xaitool_explainers():
+    {hook}
+    return [Component("mine", config="{config}:Config", factory="nowhere:Mine")]
+"""
+CONFIG = """
+import xaitool
+
+class Config(xaitool.Config):
+    pass
+"""
+
+
 def specimen(config: str, factory: str, kind: Kind) -> Specimen:
     component = Component("wrong", config=f"wrong_any_kind:{config}", factory=f"wrong_any_kind:{factory}")
     return Specimen(Offer(kind, component, Plugin("wrong/main", "wrong", "0")))
@@ -87,12 +103,28 @@ def test_options_that_are_needed_and_not_given_are_asked_for() -> None:
         ("import sys; sys.exit(3)", "importing wrong_module fails"),
         ("print('hello', end='')", None),
         ("import json, logging, pluggy, xaitool", None),
+        (
+            OFFERS.format(hook="import torch", config="light_config"),
+            "^calling its hook xaitool_explainers imports torch",
+        ),
+        (OFFERS.format(hook="", config="heavy_config"), "^importing the config of mine imports torch"),
+        (
+            OFFERS.format(hook="import socket; socket.socket().close()", config="light_config"),
+            "^calling its hook .* reaches",
+        ),
+        (
+            OFFERS.format(hook="", config="no_config"),
+            "importing wrong_module fails: (?s:.*)No module named 'no_config'",
+        ),
+        (OFFERS.format(hook="", config="light_config"), None),
     ],
 )
 def test_a_plugin_that_is_slow_or_nosy_to_import_is_caught(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: str, message: str | None
 ) -> None:
     (tmp_path / "wrong_module.py").write_text(code)
+    (tmp_path / "light_config.py").write_text(CONFIG)
+    (tmp_path / "heavy_config.py").write_text(f"import torch{CONFIG}")
     monkeypatch.syspath_prepend(str(tmp_path))
     plugin = Plugin("wrong/main", "wrong", "0", module="wrong_module")
     if message is None:

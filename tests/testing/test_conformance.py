@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import re
-
 import pytest
 
-from xaitool.errors import ComponentError, PluginError
+from xaitool.errors import ComponentError
 from xaitool.plugins import Catalog, Plugin, catalog
-from xaitool.testing import cases, conformance
+from xaitool.testing import CheckError, cases, conformance
 from xaitool.testing.checks import checks_for
 
 pytest_plugins = ["pytester"]
@@ -19,14 +17,17 @@ from xaitool import Component, hookimpl
 
 @hookimpl
 def xaitool_explainers():
-    return [Component("mine", config="acme_plugin.parts:Config", factory="acme_plugin.parts:{factory}")]
+    return [Component("mine", config="acme_plugin.options:Config", factory="acme_plugin.parts:{factory}")]
 """
-PARTS = """
-import torch
-from xaitool import Config as Base, build
+OPTIONS = """
+from xaitool import Config as Base
 
 class Config(Base):
     "No options."
+"""
+PARTS = """
+import torch
+from xaitool import build
 
 def right(config):
     return build("explainer", "gradcam")
@@ -38,6 +39,9 @@ class Deaf:
 
 def wrong(config):
     return Deaf()
+
+def no_gpu(config):
+    raise RuntimeError("no GPU")
 """
 TEST = """
 from xaitool.testing import conformance
@@ -50,6 +54,7 @@ def author(pytester: pytest.Pytester, factory: str, arguments: str = "") -> pyte
     """Run an author's tests in a process of their own."""
     package = pytester.mkpydir("acme_plugin")
     (package / "__init__.py").write_text(PLUGIN.format(factory=factory))
+    (package / "options.py").write_text(OPTIONS)
     (package / "parts.py").write_text(PARTS)
     info = pytester.mkdir("acme-1.0.dist-info")
     (info / "METADATA").write_text("Metadata-Version: 2.1\nName: acme\nVersion: 1.0\n")
@@ -126,5 +131,32 @@ def test_a_distribution_that_is_not_there_or_broken_is_told(monkeypatch: pytest.
     broken = Plugin("acme/main", "acme", "1.5", error="ImportError: no acme")
     found = Catalog((broken,), (), catalog().manager)
     monkeypatch.setattr("xaitool.testing.kit.catalog", lambda: found)
-    with pytest.raises(PluginError, match=re.escape("plugin main (acme 1.5) cannot be checked: ImportError: no acme")):
-        cases("acme")
+    (case,) = cases("acme")
+    assert case.name == "plugin/main:loads"
+    with pytest.raises(CheckError, match=r"^it cannot be loaded: ImportError: no acme$"):
+        case.run()
+
+
+def test_a_broken_plugin_is_a_failed_case_and_its_siblings_are_checked(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = catalog()
+    broken = Plugin("xaitool/bad", "xaitool", "1.5", error="ImportError: no bad")
+    left_out = Plugin("xaitool/out", "xaitool", "1.5", disabled=True)
+    found = Catalog((broken, left_out, *there.plugins), there.offers, there.manager)
+    monkeypatch.setattr("xaitool.testing.kit.catalog", lambda: found)
+    names = [case.name for case in cases("xaitool")]
+    assert names[:2] == ["plugin/bad:loads", "plugin/out:loads"]
+    assert "explainer/gradcam:finite" in names
+    with pytest.raises(CheckError, match="it is left out by XAITOOL_PLUGINS_DISABLED"):
+        cases("xaitool")[1].run()
+    conformance("xaitool", expected_failures={"plugin/bad:loads": "it needs a library that is not here"})
+
+
+def test_an_expected_failure_needs_a_reason() -> None:
+    with pytest.raises(ComponentError, match="the expected failure of 'explainer/gradcam:finite' needs a reason"):
+        conformance("xaitool", expected_failures={"explainer/gradcam:finite": " "})
+
+
+def test_whatever_a_component_raises_can_be_expected(pytester: pytest.Pytester) -> None:
+    expected = ', expected_failures={"explainer/mine:wrong-targets-raise": "it needs a GPU"}'
+    outcomes = author(pytester, "no_gpu", expected).parseoutcomes()
+    assert (outcomes["xfailed"], outcomes["passed"], outcomes.get("failed")) == (1, 2, None)

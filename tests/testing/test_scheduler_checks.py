@@ -35,6 +35,11 @@ WRONG = [
     ("rates", "NeedsItsOwnSearch", "build for 1 steps raises AttributeError"),
     ("peak", "LowPeak", r"the greatest rate of 7 steps is 0\.099; the tuned one is 0\.1"),
     (
+        "uses-total-steps",
+        "IsOverAfterFiveSteps",
+        "^5 % into a training the rate is 1 of its peak with 50 steps, and 1e-06 with 200$",
+    ),
+    (
         "resumes",
         "Forgets",
         r"resumed with sgd, step 27 of 50 has a rate of 0\.0529\d* .*; without a stop it has a rate of 0\.0980",

@@ -180,6 +180,44 @@ class KeepsArrays(InputTimesGradient):
         return maps
 
 
+class RemembersEveryImage(InputTimesGradient):
+    """A memo without an end."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.memo: dict[bytes, Tensor] = {}
+
+    def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+        self.memo[images.numpy().tobytes()] = maps = super().explain(subject, images, targets)
+        return maps
+
+
+class KeepsEverySecondMap(InputTimesGradient):
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.calls, self.kept = 0, []
+
+    def explain(self, *given: Any) -> Tensor:
+        maps = super().explain(*given)
+        self.calls += 1
+        if self.calls % 2:
+            self.kept.append(maps)
+        return maps
+
+
+class KeepsAGrowingLog(InputTimesGradient):
+    """One tensor, and ever larger."""
+
+    def __init__(self, config: Config) -> None:
+        super().__init__(config)
+        self.log = torch.zeros(0)
+
+    def explain(self, *given: Any) -> Tensor:
+        maps = super().explain(*given)
+        self.log = torch.cat([self.log, maps.flatten()])
+        return maps
+
+
 class IgnoresTheTarget(InputTimesGradient):
     def maps(self, module: nn.Module, images: Tensor, targets: Tensor) -> Tensor:
         super().maps(module, images, targets)

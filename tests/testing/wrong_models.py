@@ -29,7 +29,7 @@ class Right(nn.Module):
         self.norm = nn.BatchNorm2d(8)
         self.second = nn.Conv2d(8, 16, 3, stride=2, padding=1)
         self.norm2 = nn.BatchNorm2d(16)
-        self.pool = nn.AdaptiveMaxPool2d(1)
+        self.pool = nn.AdaptiveAvgPool2d(1)
         self.head = nn.Linear(16, classes)
 
     def forward(self, images: Tensor) -> Tensor:
@@ -107,6 +107,21 @@ class Loud(Right):
         nn.init.normal_(self.head.weight, std=3.0)
 
 
+class TwelveTimesAsLoud(Right):
+    """Small features and a classifier that is twelve times too large: not sure of itself in each draw."""
+
+    def __init__(self, channels: int, classes: int) -> None:
+        nn.Module.__init__(self)
+        self.first = nn.Conv2d(channels, 16, 3, padding=1)
+        self.second = nn.Identity()
+        self.head = nn.Linear(16, classes)
+        with torch.no_grad():
+            self.head.weight.mul_(12)
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.head(self.second(self.first(images)).relu().mean((2, 3)))
+
+
 class NoSuchLayer(Right):
     layers = ("first", "layer4")
 
@@ -164,6 +179,7 @@ double_logits, no_batch_of_one = map(_factory, (DoubleLogits, NoBatchOfOne))
 always_drops, looks_at_the_batch = map(_factory, (AlwaysDrops, LooksAtTheBatch))
 loses_weights, names_its_parts_anew = map(_factory, (LosesWeights, NamesItsPartsAnew))
 unused_layer, frozen, blind, loud = map(_factory, (UnusedLayer, Frozen, Blind, Loud))
+twelve_times_as_loud = _factory(TwelveTimesAsLoud)
 no_such_layer, pooled_layer, idle_layer = map(_factory, (NoSuchLayer, PooledLayer, IdleLayer))
 backwards, no_layer = map(_factory, (Backwards, NoLayer))
 

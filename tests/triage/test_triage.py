@@ -18,6 +18,7 @@ from xaitool.engine.explaining import Trained
 from xaitool.engine.triage import triage
 from xaitool.errors import ExplainError
 from xaitool.triage import Triage
+from xaitool.triage.decisions import DRAWS
 from xaitool.triage.table import COLUMNS
 
 # Pictures and their labels: mistakes that can be corrected, mistakes with a rival, wrong labels, and right ones.
@@ -94,10 +95,29 @@ def test_the_figures_in_the_table_are_those_of_the_evaluation(found: Triage, tra
 
 
 def test_mislabelled_images_are_suspected_as_a_guess(found: Triage, trained: Trained) -> None:
-    suspected = {row["id"].split("/")[0]: row["likely_label_noise"] for row in rows(found, trained)}
+    table = rows(found, trained)
+    suspected = {row["id"].split("/")[0]: row["likely_label_noise"] for row in table}
     assert suspected["mislabelled"] == 'a guess: fox "red"'
+    assert 3 <= sum(bool(row["likely_label_noise"]) for row in table) <= 4  # 1 % of 423 labels
+    for row in table:
+        assert bool(row["likely_label_noise"]) == bool(row["label_noise_score"])
+        if row["id"].startswith("mislabelled"):
+            assert float(row["label_noise_score"]) == pytest.approx(float(row["margin"]), abs=2e-6)
+            assert float(row["label_noise_score"]) > 0.9
     assert found.trial is not None
-    assert found.trial.found > 0.9
+    assert 0 < found.trial.found <= 0.5  # the three that are really wrong are as suspect, and only four may be
+
+
+def test_each_row_says_what_chance_would_do(found: Triage, trained: Trained) -> None:
+    table = rows(found, trained)
+    for name, values in (
+        ("corrected_by_chance", found.decisions.corrected_by_chance),
+        ("right_by_chance", found.decisions.right_by_chance),
+    ):
+        shares = [float(row[name]) for row in table]
+        assert shares == pytest.approx(values.tolist(), abs=1e-6)
+        assert {round(DRAWS * share, 3) for share in shares} <= set(range(DRAWS + 1))
+    assert any(float(row["corrected_by_chance"]) or float(row["right_by_chance"]) for row in table)
 
 
 def test_groups_are_named_by_class_pair_and_stand_in_the_table(found: Triage, trained: Trained) -> None:
@@ -124,9 +144,10 @@ def test_the_summary_says_it_with_figures(found: Triage) -> None:
     assert summary.startswith("23 of 423 test images are misclassified.")
     assert "52.2% of the mistakes are corrected; with a random 20%" in summary
     assert "more than chance would do (+" in summary
-    assert "that is a guess, by confident learning, which suspects at most 10% of all labels" in summary
-    assert "5% of all test labels were falsified at random" in summary
-    assert "of the labels that it suspected then, 9% were others" in summary
+    assert "that is a guess, by confident learning, which suspects at most 1% of all labels, the surest." in summary
+    assert "1% of all test labels were falsified at random, 10 times over: it found" in summary
+    assert found.trial is not None
+    assert f"and {found.trial.precision:.0%} of those that it suspected then were among them" in summary
     assert "{" not in summary
 
 
@@ -151,6 +172,7 @@ def test_constant_maps_are_left_out_and_said_to_be(trained: Trained) -> None:
     (row, *_) = rows(found, trained)
     assert row["verdict"] == "no map of the predicted class; no map of the true class"
     assert (row["without_predicted_evidence"], row["true_probability_alone"]) == ("", "")
+    assert (row["corrected_by_chance"], row["right_by_chance"]) == ("", "")
 
 
 def test_the_dictionary_is_json_and_agrees_with_the_table(found: Triage, trained: Trained) -> None:

@@ -89,8 +89,12 @@ def show(name: str, kind: Kind | None, as_json: bool) -> None:
     click.echo()
     for line in _options(component_help.options(schema), component_help.description(schema)):
         click.echo(line)
+    wrong = component_help.wrong_example(offer)
+    if wrong:
+        click.echo(f"\nIts example is wrong, so none is shown; tell its author: {wrong}")
     click.echo("\nIn a recipe:\n")
-    click.echo(component_help.snippet(offer.kind, recipe_name(catalog(), offer), component.example, schema))
+    example = {} if wrong else component.example
+    click.echo(component_help.snippet(offer.kind, recipe_name(catalog(), offer), example, schema))
 
 
 @plugins.command(short_help="Start a plugin of your own.")
@@ -152,7 +156,8 @@ def _options(options: Sequence[Option], description: str) -> list[str]:
     if not options:
         return [*lines, "It has no options."]
     names, types = (max(map(len, column)) for column in zip(*((each.name, each.type) for each in options), strict=True))
-    types = min(types, 40)  # one long type must not push the defaults of all others aside
+    names = max(names, len("OPTION"))
+    types = max(min(types, 40), len("TYPE"))  # one long type must not push the defaults of all others aside
     lines += [f"{'OPTION':{names}}  {'TYPE':{types}}  DEFAULT"]
     for each in options:
         lines.append(f"{each.name:{names}}  {each.type:{types}}  {each.default}".rstrip())

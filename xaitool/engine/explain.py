@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -26,8 +25,9 @@ if TYPE_CHECKING:
 # Words for targets that differ from image to image; anything else is a class.
 RELATIVE_TARGETS = ("predicted", "true", "runner_up")
 
-# Images explained between two moves of the progress bar: at most this many, and few enough for it to move.
-_CHUNK, _MOVES = 64, 8
+# Images explained at a time: always as many, so that an explainer that draws at random draws the same for an image at
+# the same place, whatever the model and however many images come after it.
+_CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -90,7 +90,8 @@ def explain(
 ) -> Tensor:
     """Saliency maps (N×H×W float32, on the CPU) of images (N×C×H×W) for target classes (N int64).
 
-    The module is moved to the runtime's device and comes back in the state it was in. Raises ExplainError.
+    The module is moved to the runtime's device and comes back in the state it was in. What the explainer draws at
+    random follows from the seed and from where an image stands among the images. Raises ExplainError.
     """
     if len(targets) != len(images):
         raise ExplainError(f"{len(images)} images need as many targets, but there are {len(targets)}")
@@ -98,10 +99,9 @@ def explain(
     maps = []
     with using(runtime) as runtime, kept(), display.bar(label, len(images)) as bar:
         runtime.place(subject.module)
-        seed_all(derive(seed, "explain"))
-        size = min(_CHUNK, math.ceil(len(images) / _MOVES) or 1)
-        for some, classes in zip(images.split(size), targets.split(size), strict=True):
+        for number, (some, classes) in enumerate(zip(images.split(_CHUNK), targets.split(_CHUNK), strict=True)):
             if len(some):
+                seed_all(derive(seed, "explain", number))
                 found = explainer.explain(subject, runtime.to_device(some), classes.to(runtime.device))
                 maps.append(found.detach().cpu())
                 bar(len(some))

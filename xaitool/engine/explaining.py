@@ -12,6 +12,7 @@ from xaitool.engine.blame import blamed
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import Explained, explain, gather, targets_of
 from xaitool.engine.folder import RunFolder, filename
+from xaitool.engine.guard import Guard
 from xaitool.engine.journal import Journal
 from xaitool.engine.judge import Judged, make_judge
 from xaitool.engine.model import subject_of
@@ -22,7 +23,7 @@ from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection
 from xaitool.engine.shortcut import Finding, measure_shortcut
 from xaitool.engine.triage import triage
-from xaitool.errors import XaitoolError
+from xaitool.errors import ContractError, PluginError, XaitoolError
 from xaitool.judge.choose import Choice, choose
 from xaitool.judge.judge import SETS_OF_MAPS, Judge
 from xaitool.judge.table import verdict_table
@@ -68,8 +69,9 @@ class Explaining:
         self.display = display
         self.trained = trained
         self.metrics = metrics
-        # What went wrong, by the explainer's label; the first failure of each.
-        self.failures: dict[str, str] = {}
+        self.guard = Guard(trained.model.module)
+        # What went wrong: by stage, and by the explainer's label.
+        self.failures: dict[str, dict[str, str]] = {}
 
     def choose(self, explainers: Explainers) -> tuple[Explainers, dict[str, Choice]]:
         """For every explainer that could look at several layers: how faithful each of them is, and the one to use."""
@@ -106,7 +108,7 @@ class Explaining:
             for component in self.recipe.explainers:
                 with self._excused(component, "explain"):
                     explained.maps[component.label] = self._maps(component, explainers[component.label], explained)
-            explained.failed.update(self.failures)
+            explained.failed.update(self.failures.get("explain", {}))
             record |= {"images": len(ids), "methods": list(explained.maps), "failed": explained.failed}
         self.display.line(f"explained: {len(ids)} images by {', '.join(explained.maps) or 'no method'}")
         return explained
@@ -124,10 +126,10 @@ class Explaining:
                     if label in explained.maps:
                         with self._excused(component, "judge"):
                             judged.judgements[label] = judge.judge(label, explainers[label])
-            judged.failed.update({label: self.failures[label] for label in explained.maps if label in self.failures})
+            judged.failed.update(self.failures.get("judge", {}))
             self.folder.write_json("verdicts.json", judged.as_dict())
             verdicts = {label: each.verdict.words() for label, each in judged.judgements.items()}
-            record |= {"images": len(rows), "verdicts": verdicts, "failed": self.failures}
+            record |= {"images": len(rows), "verdicts": verdicts, "failed": judged.failed}
         for line in verdict_table(judged.judgements):
             self.display.line(line)
         return judged
@@ -211,12 +213,27 @@ class Explaining:
 
     @contextmanager
     def _excused(self, component: Resolved, stage: str) -> Iterator[None]:
-        """Note what goes wrong with one explainer in here, tell it, and go on."""
+        """Note what goes wrong with one explainer in here, tell it, and go on with the model as it was."""
+        label, offer = component.label, component.offer
         try:
             # What no other plugin is to blame for, the explainer is.
-            with component.offer.blamed(stage), blamed(self.recipe, stage):
+            with offer.blamed(stage), blamed(self.recipe, stage, running=offer):
                 yield
+                if changes := self.guard.changes():
+                    raise ContractError(
+                        f"plugin {offer.plugin} broke its contract in {stage}: {label}: leaves the model changed "
+                        f"({', '.join(changes)}); it was put back"
+                    )
         except XaitoolError as error:
-            log.exception("%s failed in %s", component.label, stage)
-            if self.failures.setdefault(component.label, str(error)) == str(error):
-                self.display.warn(str(error))
+            self.guard.restore()
+            log.exception("%s failed in %s", label, stage)
+            message = str(error)
+            if not isinstance(error, PluginError):  # which names neither
+                message = f"{label} (plugin {offer.plugin}) failed in {stage}: {message}"
+            if message not in self.told_failures():
+                self.display.warn(message)
+            self.failures.setdefault(stage, {})[label] = message
+
+    def told_failures(self) -> list[str]:
+        """Every failure once, in the order in which they happened."""
+        return list(dict.fromkeys(message for stage in self.failures.values() for message in stage.values()))

@@ -53,6 +53,9 @@ class RunFolder:
     def __str__(self) -> str:
         return str(self.path)
 
+    def __repr__(self) -> str:
+        return f"RunFolder({str(self.path)!r})"
+
     def write_bytes(self, name: str, data: bytes) -> Path:
         """Write one file. Raises FolderError where the disk is full or the folder not writable."""
         target = self.path / name

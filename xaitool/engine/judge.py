@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,6 +17,7 @@ from xaitool.engine.seams import Seam
 from xaitool.errors import MetricError, VerdictError
 from xaitool.judge import Judge, Judgement
 from xaitool.judge.choose import Choice
+from xaitool.judge.verdict import FEWEST
 from xaitool.recipe.resolve import Resolved
 from xaitool.recipe.schema import ExplainSettings
 
@@ -36,22 +37,32 @@ class Judged:
             for label, judgement in self.judgements.items()
         }
 
-    def check(self, settings: ExplainSettings) -> None:
-        """Raise VerdictError where an explainer falls short of what the recipe requires."""
+    def check(self, settings: ExplainSettings, labels: Iterable[str]) -> None:
+        """Raise VerdictError where one of the explainers called `labels` falls short of what the recipe requires."""
         short = [
             f"{label} is not {requirement.replace('_', ' ')} ({judgement.verdict.words()})"
             for label, judgement in self.judgements.items()
             for requirement in settings.require
             if not judgement.verdict.meets(requirement)
         ]
+        unjudged = [label for label in labels if label not in self.judgements]
+        short += [f"{label} was not judged" for label in unjudged if settings.require]
         if short:
             raise VerdictError("explain.require is not met: " + "; ".join(short))
 
 
-def build_metrics(components: tuple[Resolved, ...], settings: ExplainSettings) -> dict[str, Metric]:
-    """Build the metrics by label. Raises MetricError where the recipe requires what none of them can tell."""
+def build_metrics(
+    components: tuple[Resolved, ...], settings: ExplainSettings, data: DataBundle, explainers: Iterable[str]
+) -> dict[str, Metric]:
+    """Build the metrics by label. Raises MetricError where the recipe requires what none of them can tell here."""
     metrics = {component.label: Seam(component).metric(component.build("judge")) for component in components}
     aspects = {metric.aspect for metric in metrics.values()} if settings.judge.images else set()
+    if settings.require and not list(explainers):
+        raise MetricError("explain.require is there, but no method in explain.methods that could meet it")
+    if settings.require and settings.judge.images < FEWEST:
+        raise MetricError(f"explain.require takes explain.judge.images of {FEWEST} at least, for a verdict")
+    if "finds_the_object" in settings.require and data.test_masks is None:
+        raise MetricError("explain.require asks for finds_the_object, but this data set knows no true places (masks)")
     needed = {"about_the_model": "model", "finds_the_object": "localisation"}
     for requirement in settings.require:
         aspect = needed.get(requirement, "faithfulness")

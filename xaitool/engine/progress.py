@@ -21,6 +21,8 @@ from rich.progress import (
 )
 from rich.text import Text
 
+from xaitool import tracing
+
 log = logging.getLogger("xaitool")
 
 
@@ -101,7 +103,7 @@ class _Relay(logging.Handler):
         self.relayed_to = console
 
     def emit(self, record: logging.LogRecord) -> None:
-        if record.name != log.name:  # what the engine logs under its own name, it has said itself
+        if record.name not in (log.name, tracing.log.name):  # the engine and the trace have said theirs themselves
             self.relayed_to.print(f"  {record.getMessage()}", markup=False, soft_wrap=True)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from xaitool.engine.shortcut import LEAST_RATIO, Effect, Finding, Pair, Pointing
+from xaitool.engine.shortcut import LEAST_EFFECT, LEAST_RATIO, Effect, Finding, Pair, Pointing
 from xaitool.judge.intervals import Interval
 from xaitool.judge.verdict import FEWEST
 from xaitool.report import Section, Table
@@ -24,17 +24,19 @@ def _effect(effect: Effect, target: str) -> Section:
         change = _points(pair.with_patch - pair.without)
         return what, _percent(pair.without), _percent(pair.with_patch), change, interval
 
-    rise = effect.rise
+    rise, gain = effect.rise, effect.gain
     rows = [
         row("Accuracy, all images", effect.accuracy),
-        row(f"Accuracy, images of “{target}”", effect.own),
+        row(f"Accuracy, images of “{target}”", effect.own, _between(gain, _points)),
         row("Accuracy, images of other classes", effect.others),
         row(f"Other classes taken for “{target}”", effect.taken, _between(rise, _points)),
     ]
     columns = ("Test images", "Without the patch", "With the patch", "Change in points", "95 % interval")
     text = (
         "The same test images twice: nothing but the patch is different. What decides is how many images of other "
-        f"classes ({rise.n:,} of them) it turns into “{target}”."
+        f"classes ({rise.n:,} of them) it turns into “{target}”, and how many of “{target}” ({gain.n:,}) are only "
+        f"recognised with it. Either counts from {100 * LEAST_EFFECT:.0f} points on, with its whole interval above 0; "
+        "that neither does is certain only where both intervals end below that."
     )
     return Section("What the patch does to the predictions", text, table=Table(columns, rows))
 

@@ -158,7 +158,7 @@ def _control_rows(
                     number(each.difference.mean),
                     bounds(each.difference),
                     f"{each.difference.n:,}",
-                    "yes" if each.beaten else "no",
+                    _BEATEN[_mark_of(each)],
                 )
                 for each in rivals
             ]
@@ -169,13 +169,20 @@ def _dots(measure: Measure, rivals: Sequence[Comparison]) -> Dots:
     own = measure.score
     rows = [Dot(_OWN, own.mean, own.low, own.high, "own")]
     rows += [
-        Dot(
-            each.name, each.control.mean, each.control.low, each.control.high, "beaten" if each.beaten else "not beaten"
-        )
+        Dot(each.name, each.control.mean, each.control.low, each.control.high, _mark_of(each))
         for each in rivals
         if each.name != CHANCE
     ]
     return Dots(f"{measure.metric} ({DIRECTIONS[measure.direction]})", rows, measure.chance)
+
+
+def _mark_of(rival: Comparison) -> Mark:
+    if not rival.measured:
+        return "other"
+    return "beaten" if rival.beaten else "not beaten"
+
+
+_BEATEN: Mapping[Mark, str] = {"beaten": "yes", "not beaten": "no", "other": "too few images"}
 
 
 def _curves(judgement: Judgement) -> dict[str, Curves]:

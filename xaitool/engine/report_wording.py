@@ -10,7 +10,7 @@ from xaitool.judge import Judgement, Measure
 from xaitool.judge.choose import Choice
 from xaitool.judge.intervals import Interval
 from xaitool.judge.judge import DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH
-from xaitool.judge.verdict import Comparison
+from xaitool.judge.verdict import FEWEST, Comparison, of_model
 
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "neither high nor low is better"}
 
@@ -26,8 +26,8 @@ ASPECTS = {
 MEANINGS = (
     (
         "Says nothing",
-        "The maps fit their images no better than maps that were made for other images. They may look convincing, but "
-        "nothing about a single image can be read from them.",
+        "As far as the judged images tell, the maps fit their images no better than maps that were made for other "
+        "images. They may look convincing, but nothing about a single image can be read from them.",
     ),
     (
         "Image-specific",
@@ -105,7 +105,7 @@ def trust(judged: Judged) -> str:
     if not groups:
         return ""
     if len(groups) > 2:
-        faithful = sum(each.verdict.faithfulness == "faithful" for each in judged.judgements.values())
+        faithful = sum(each.verdict.meets("faithful") for each in judged.judgements.values())
         return (
             f"Of {len(judged.judgements)} explainers, {faithful or 'none'} give{'s' * (faithful == 1)} faithful maps."
         )
@@ -120,13 +120,16 @@ def _maps_of(labels: Sequence[str]) -> str:
 def _clause(judgement: Judgement) -> str:
     verdict = judgement.verdict
     weights = " but ignore the model's weights" if verdict.model == "ignores the weights" else ""
+    part = f" (only {verdict.partial.words()})" if verdict.partial else ""
     match verdict.faithfulness:
         case "faithful":
-            return f"are faithful{weights}"
+            return f"are faithful{part}{weights}"
         case "image-specific" if verdict.rival:
-            return f"are image-specific{weights}, but {_does(verdict.rival, 'their')}"
+            return f"are image-specific{part}{weights}, but {_does(verdict.rival, 'their')}"
         case "says nothing":
-            return "say nothing: those of other images do as well"
+            return f"say nothing{part}: as far as these images tell, those of other images do as well"
+        case "too few images" if verdict.unusable:
+            return f"cannot be judged: too few {verdict.too_few()}"
         case "too few images":
             return "were judged on too few images to tell"
     return ""
@@ -154,33 +157,46 @@ def _faithfulness(judgement: Judgement) -> str | None:
     verdict, measure = judgement.verdict, judgement.measure("faithfulness")
     if measure is None or not judgement.controls:
         return None
+    null = judgement.controls[0]
+    part = f" ({verdict.partial.words()})" if verdict.partial else ""
     match verdict.faithfulness:
         case "image-specific" if verdict.rival:
             rival = verdict.rival
             aside = f", {_RIVALS[rival.name]}," if rival.name in _RIVALS else ""
-            return f"image-specific, but {_does(rival, aside=aside)} ({_against(measure, rival)})"
+            return f"image-specific{part}, but {_does(rival, aside=aside)} ({_against(measure, rival)})"
         case "faithful":
-            closest = min(judgement.controls, key=lambda each: each.difference.mean)
-            return f"faithful: better than every control; closest is {closest.name} ({_against(measure, closest)})"
+            return f"faithful{part}: {_better(measure, judgement.controls)}"
         case "says nothing":
-            null = judgement.controls[0]
-            return f"says nothing: {_does(null)} ({_against(measure, null)})"
+            tell = f"as far as {null.difference.n:,} images tell"
+            return f"says nothing{part}: no better than {null.name}, {tell} ({_against(measure, null)})"
+        case "too few images" if verdict.unusable:
+            return f"too few {verdict.too_few()}"
         case "too few images":
-            needed = f"; it would take about {verdict.needed:,}" if verdict.needed else ""
-            return f"too few images to tell: {judgement.controls[0].difference.n} have a score{needed}"
+            return f"too few {verdict.too_few()}: {null.difference.n} can be compared with {null.name}"
     return None
+
+
+def _better(measure: Measure, rivals: Sequence[Comparison], than: str = "every control") -> str:
+    """Than all that could be compared, the closest with its figures; and what could not be."""
+    closest = min((each for each in rivals if each.measured), key=lambda each: each.difference.mean)
+    apart = listed([each.name for each in rivals if not each.measured])
+    without = f" except {apart}, which too few images have a score of" if apart else ""
+    return f"better than {than}{without}; closest is {closest.name} ({_against(measure, closest)})"
 
 
 def _model(judgement: Judgement) -> str | None:
     measure = judgement.measure("model")
-    if measure is None or judgement.verdict.model is None:
+    if measure is None:
         return None
-    told = (
-        "other weights give other maps"
-        if judgement.verdict.model == "about the model"
-        else "with other weights the maps stay much the same"
-    )
-    return f"{judgement.verdict.model}: {told} ({measure.metric} {_with_interval(measure.score)}; 1: the same map)"
+    figures = f"({measure.metric} {_with_interval(measure.score)}; 1: the same map)"
+    match judgement.verdict.model:
+        case "about the model":
+            return f"about the model: other weights give other maps {figures}"
+        case "ignores the weights":
+            return f"ignores the weights: with other weights the maps stay much the same {figures}"
+    if measure.score.n >= FEWEST and of_model(measure.score) is None:
+        return f"cannot tell whether the maps are about the model {figures}"
+    return None
 
 
 def _object(judgement: Judgement) -> str | None:
@@ -188,7 +204,8 @@ def _object(judgement: Judgement) -> str | None:
     if measure is None or judgement.verdict.object is None:
         return None
     finds = judgement.verdict.object == "finds the object"
-    rivals = [each for each in judgement.object_controls if finds or not each.beaten]
+    if finds:
+        return f"finds the object: {_better(measure, judgement.object_controls, 'chance and every control')}"
+    rivals = [each for each in judgement.object_controls if each.measured and not each.beaten]
     rival = min(rivals, key=lambda each: each.difference.mean)
-    said = f"better than chance and every control; closest is {rival.name}" if finds else _does(rival)
-    return f"{judgement.verdict.object}: {said} ({_against(measure, rival)})"
+    return f"does not find the object: {_does(rival)} ({_against(measure, rival)})"

@@ -57,5 +57,5 @@ def _story(stages: Stages) -> ModelBundle:
     finding = explaining.shortcut(explainers, explained)
     triaged = explaining.triage(explainers, explained)
     stages.report(Outcome(explaining.trained, tuned, fitted, explained, judged, finding, triaged))
-    stages.end(judged, explaining.failures)
+    stages.end(judged, explaining.told_failures())
     return model

@@ -27,7 +27,8 @@ from xaitool.recipe.schema import Settings
 if TYPE_CHECKING:
     from xaitool.engine.explaining import Trained
 
-# The model uses the patch where it turns at least this part of the other classes' images into the target.
+# The model uses the patch where it turns at least this part of the other classes' images into the target, or where at
+# least this part of the target's own images is recognised with it only.
 LEAST_EFFECT = 0.05
 # A map shows the patch where it holds, beyond doubt, at least this many times the evidence that chance would put there.
 LEAST_RATIO = 2.0
@@ -52,7 +53,8 @@ class Effect:
     """What the patch does to predictions, all else in the images being equal.
 
     accuracy: on all test images. own: accuracy on those of the target's class. others: accuracy on those of other
-    classes. taken: the share of these that is taken for the target; rise: how much the patch adds to it, paired.
+    classes. taken: the share of these that is taken for the target. rise, gain: how much the patch adds to `taken` and
+    to `own`, image by image, -1..1: what it does alone, and what is missed where it is missing.
     """
 
     accuracy: Pair
@@ -60,18 +62,22 @@ class Effect:
     others: Pair
     taken: Pair
     rise: Interval
+    gain: Interval
 
     @property
     def cheats(self) -> bool | None:
-        """Whether the model uses the patch; None where there are too few images of other classes to tell."""
-        if self.rise.n < FEWEST:
-            return None
-        return self.rise.low > 0 and self.rise.mean >= LEAST_EFFECT
+        """Whether the model uses the patch, for other classes' images or for the target's own; None: cannot be told.
+
+        That it does not takes both intervals: a large effect may hide in a wide one, or in too few images.
+        """
+        if _counts(self.rise) or _counts(self.gain):
+            return True
+        return False if _excluded(self.rise) and _excluded(self.gain) else None
 
     def as_dict(self) -> dict[str, Any]:
         """As ``shortcut.json`` has it."""
         pairs = {name: getattr(self, name).as_dict() for name in ("accuracy", "own", "others", "taken")}
-        return {**pairs, "rise": self.rise.as_dict()}
+        return {**pairs, "rise": self.rise.as_dict(), "gain": self.gain.as_dict()}
 
 
 @dataclass(frozen=True)
@@ -128,26 +134,24 @@ class Finding:
 
     def sentence(self) -> str:
         """The finding in one sentence."""
-        taken = self.effect.taken
-        of_others = f"of the images of other classes are taken for “{self.target}”"
+        rise, gain = self.effect.rise, self.effect.gain
         match self.cheats:
             case None:
-                n = self.effect.rise.n
-                return f"Whether the model uses the planted patch cannot be told from {n} images of other classes."
+                images = f"{rise.n:,} images of other classes and {gain.n:,} of “{self.target}”"
+                said = [f"Whether the model uses the planted patch cannot be told from {images}"]
+                if min(rise.n, gain.n) >= FEWEST:
+                    said = [f"{said[0]}: with it, {self._taken()}, and {self._recognised()}; the change may be chance"]
             case True:
-                said = [
-                    f"The model uses a shortcut: with the patch, {_percent(taken.with_patch)} {of_others} "
-                    f"(without it {_percent(taken.without)})"
-                ]
+                uses = [*([self._taken()] if _counts(rise) else []), *([self._recognised()] if _counts(gain) else [])]
+                said = [f"The model uses a shortcut: with the patch, {', and '.join(uses)}"]
                 said += [
                     f"{label} {'shows it' if each.shows else 'does not show it'}: {each.words()}"
                     for label, each in self.pointing.items()
                 ]
             case False:
-                said = [
-                    f"The model does not use the planted patch: with it, {_percent(taken.with_patch)} {of_others}, "
-                    f"without it {_percent(taken.without)}{self._slight()}"
-                ]
+                said = [f"The model does not use the planted patch: with it, {self._taken()}, and {self._recognised()}"]
+                if rise.low > 0 or gain.low > 0:
+                    said[0] += f", which is less than the {100 * LEAST_EFFECT:.0f} points that count"
                 said += [
                     f"{label} points at it all the same: {each.words()}"
                     for label, each in self.pointing.items()
@@ -155,9 +159,11 @@ class Finding:
                 ]
         return "; ".join(said) + "."
 
-    def _slight(self) -> str:
-        rise = self.effect.rise
-        return f" (a rise of less than the {100 * LEAST_EFFECT:.0f} points that count)" if rise.low > 0 else ""
+    def _taken(self) -> str:
+        return _twice(self.effect.taken, f"of the images of other classes are taken for “{self.target}”")
+
+    def _recognised(self) -> str:
+        return _twice(self.effect.own, f"of those of “{self.target}” are recognised")
 
     def as_dict(self) -> dict[str, Any]:
         """``shortcut.json``."""
@@ -188,6 +194,7 @@ def effect_of(target: int, labels: Tensor, without: Tensor, with_patch: Tensor, 
         others=accuracy(others),
         taken=Pair(share(before, others), share(after, others)),
         rise=interval((after.double() - before.double())[others].numpy(), seed),
+        gain=interval((after.double() - before.double())[own].numpy(), seed),
     )
 
 
@@ -254,6 +261,20 @@ def _rows_to_explain(shortcut: Shortcut, seed: int) -> Tensor:
     rows = torch.tensor(shortcut.present, dtype=torch.bool).nonzero()[:, 0]
     drawn = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))[:_EXPLAINED]
     return rows[drawn].sort().values
+
+
+def _counts(change: Interval) -> bool:
+    """Whether the patch adds enough to count, beyond chance."""
+    return change.n >= FEWEST and change.low > 0 and change.mean >= LEAST_EFFECT
+
+
+def _excluded(change: Interval) -> bool:
+    """Whether it can be ruled out that the patch adds enough to count."""
+    return change.n >= FEWEST and change.high < LEAST_EFFECT
+
+
+def _twice(pair: Pair, what: str) -> str:
+    return f"{_percent(pair.with_patch)} {what} (without it {_percent(pair.without)})"
 
 
 def _percent(share: float) -> str:

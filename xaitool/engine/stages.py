@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from typing import Any
 
 from torch import nn
@@ -79,7 +79,7 @@ class Stages:
         with self.journal.stage("model") as record:
             model = build_model(self.recipe.model, data, self.seed)
             explainers = build_explainers(self.recipe.explainers, subject_of(model, data), data)
-            metrics = build_metrics(self.recipe.metrics, self.settings.explain)
+            metrics = build_metrics(self.recipe.metrics, self.settings.explain, data, explainers)
             check_automatic(explainers, metrics, self.settings.explain)
             about = summary(model)
             log.info("model\n%s", about)
@@ -186,11 +186,11 @@ class Stages:
             page = report(self.recipe, self.folder, self.journal.state, self.runtime, outcome)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
 
-    def end(self, judged: Judged, failures: Mapping[str, str]) -> None:
+    def end(self, judged: Judged, failures: Sequence[str]) -> None:
         """Everything is done that could be; a run that lacks something it was asked for has failed all the same."""
         if failures:
-            raise PluginError(f"{'; '.join(failures.values())}; all the rest is done, and in {self.folder}")
-        judged.check(self.settings.explain)
+            raise PluginError(f"{'; '.join(failures)}; all the rest is done, and in {self.folder}")
+        judged.check(self.settings.explain, [each.label for each in self.recipe.explainers])
 
     def _test_batches(self, data: DataBundle) -> Any:
         return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)

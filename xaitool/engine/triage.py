@@ -50,6 +50,7 @@ def triage(
     decisions, features, differences = _look_at_each(
         trained, ids, rows, explainer, derive(seed, "triage"), runtime, display or Silent()
     )
+    perhaps, perhaps_by = suspects(evaluation.probabilities, evaluation.labels)
     groups = group(
         features,
         differences,
@@ -69,7 +70,8 @@ def triage(
         true_probability=evaluation.probabilities[rows, true],
         decisions=decisions,
         groups=groups,
-        perhaps=suspects(evaluation.probabilities, evaluation.labels)[rows],
+        perhaps=perhaps[rows],
+        perhaps_by=perhaps_by[rows],
         trial=trial(evaluation.probabilities, evaluation.labels, derive(seed, "triage", "falsify")),
         seed=seed,
     )

@@ -55,6 +55,12 @@ def sobel_edges(pixels: Tensor) -> Tensor:
 
 
 def mean_map(maps: Tensor) -> Tensor:
-    """For each image, the mean of the explainer's maps of all others, each map scaled by its largest value."""
-    scaled = maps / maps.abs().amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
-    return (scaled.sum(0) - scaled) / max(1, len(maps) - 1)
+    """For each image, the mean of the explainer's maps of all others, each map scaled by its largest value.
+
+    Maps that are not finite are left out, or one of them would spoil the mean of all.
+    """
+    finite = maps.isfinite().all(2).all(1)[:, None, None]
+    known = maps.where(finite, 0)
+    scaled = known / known.abs().amax((1, 2), keepdim=True).clamp(min=torch.finfo(maps.dtype).tiny)
+    others = finite.sum() - finite.long()
+    return (scaled.sum(0) - scaled) / others.clamp(min=1)

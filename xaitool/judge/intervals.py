@@ -18,7 +18,10 @@ _Z = 1.96 + 0.84
 
 @dataclass(frozen=True)
 class Interval:
-    """A mean over n images and its 95 % interval; NaN where n is 0. spread: standard deviation of the n values."""
+    """A mean over n images and its interval, as a rule of 95 %; NaN where n is 0.
+
+    spread: standard deviation of the n values; NaN where n is 1.
+    """
 
     mean: float
     low: float
@@ -40,19 +43,20 @@ class Interval:
         return math.ceil((_Z * self.spread / self.mean) ** 2)
 
 
-def interval(values: ArrayLike, seed: int, resamples: int = RESAMPLES) -> Interval:
+def interval(values: ArrayLike, seed: int, resamples: int = RESAMPLES, level: float = LEVEL) -> Interval:
     """The mean of the finite values and its percentile bootstrap interval, images being what is resampled.
 
-    Paired differences go in as the differences. The same values and seed give the same interval.
+    Paired differences go in as the differences. The same values, in whatever order, and seed give the same interval.
+    level: how often it holds the truth, 0..1.
     """
     finite = np.asarray(values, np.float64)
-    finite = finite[np.isfinite(finite)]
+    finite = np.sort(finite[np.isfinite(finite)])
     n = len(finite)
     if not n:
         return Interval(math.nan, math.nan, math.nan, 0, math.nan)
     # How often each image is drawn is multinomial, which needs no n x resamples table of rows.
     counts = np.random.default_rng(seed).multinomial(n, np.full(n, 1 / n), size=resamples)
     means = counts @ finite / n
-    low, high = np.quantile(means, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    low, high = np.quantile(means, [(1 - level) / 2, (1 + level) / 2])
     spread = float(finite.std(ddof=1)) if n > 1 else math.nan
     return Interval(float(finite.mean()), float(low), float(high), n, spread)

@@ -113,9 +113,12 @@ class Judge:
             compared = self._compare(faithful, scores)
             curves = {name: mean_curves(each) for name, each in scores.items()}
             judgement = replace(judgement, controls=compared, curves=curves)
-            verdict = of_faithfulness(compared[0], compared[1:])
-        if on_model and verdict.faithfulness not in ("says nothing", "too few images"):
-            verdict = replace(verdict, model=of_model(on_model.score))
+            verdict = of_faithfulness(compared[0], compared[1:], faithful.coverage)
+        if on_model:
+            model = of_model(on_model.score)
+            # Noise differs from network to network too: maps that say nothing, say nothing of the model either.
+            nothing = verdict.faithfulness in ("says nothing", "too few images")
+            verdict = replace(verdict, model=None if nothing and model == "about the model" else model)
         if on_object:
             scores = {name: self._rival(on_object.metric, name, sets) for name, sets in rivals.items()}
             compared = self._compare(on_object, {CHANCE: Scores(on_object.chances.tolist()), **scores})

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from xaitool.contracts import Metric, Scores
 from xaitool.judge.intervals import Interval, interval
-from xaitool.judge.verdict import MARGIN, Comparison, Verdict
+from xaitool.judge.verdict import Comparison, Coverage, Verdict, margin_of
 
 Curves = Mapping[str, NDArray[np.float64]]
 
@@ -59,9 +59,13 @@ class Measure:
     def better_than(self, name: str, theirs: NDArray[np.float64], seed: int) -> Comparison:
         """How much better the explainer scores than a control, image by image, in the metric's own direction."""
         sign = -1 if self.direction == "lower" else 1
-        width = self.range[1] - self.range[0]
-        margin = MARGIN * width if math.isfinite(width) else 0.0
-        return Comparison(name, interval(theirs, seed), interval(sign * (self.values - theirs), seed), margin)
+        difference = interval(sign * (self.values - theirs), seed)
+        return Comparison(name, interval(theirs, seed), difference, margin_of(self.range))
+
+    @property
+    def coverage(self) -> Coverage:
+        """On how many of the images there is a score."""
+        return Coverage(self.score.n, len(self.values), self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
@@ -102,6 +106,7 @@ class Judgement:
             "faithfulness": self.verdict.faithfulness,
             "rival": self.verdict.rival.name if self.verdict.rival else None,
             "images_needed": self.verdict.needed,
+            "coverage": self.verdict.coverage.part if self.verdict.coverage else None,
             "model": self.verdict.model,
             "object": self.verdict.object,
             "scores": [each.as_dict() for each in self.measures],

@@ -37,9 +37,10 @@ def _row(label: str, judgement: Judgement) -> tuple[str, ...] | None:
     return label, _number(score.mean), bounds, f"{score.n}", name, _number(rival.difference.mean)
 
 
-def _lead(control: Comparison) -> float:
+def _lead(control: Comparison) -> tuple[bool, float]:
+    """Those that could be compared come first."""
     lead = control.difference.mean
-    return lead if math.isfinite(lead) else math.inf
+    return not control.measured, lead if math.isfinite(lead) else math.inf
 
 
 def _number(value: float) -> str:

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from xaitool.judge.intervals import Interval
 
 # With fewer images a bootstrap interval is too narrow to be trusted.
-FEWEST = 20
+FEWEST = 30
+# What is said of fewer of the images is not said of the explainer, which chose the others to have no map.
+LEAST_COVERAGE = 0.8
+# An effect that takes more images than this is too small to plan for.
+MOST_NEEDED = 10_000
 # Rank correlation with the maps of a network whose weights are random: from here on, the maps are the same.
 SAME_MAP = 0.5
 
@@ -21,6 +26,12 @@ MARGIN = 0.005
 Faithfulness = Literal["too few images", "says nothing", "image-specific", "faithful"]
 Model = Literal["about the model", "ignores the weights"]
 Object = Literal["finds the object", "does not find the object"]
+
+
+def margin_of(scores: tuple[float, float]) -> float:
+    """The smallest difference that means anything in a metric of this range; 0 where the range is infinite."""
+    width = scores[1] - scores[0]
+    return MARGIN * width if math.isfinite(width) else 0.0
 
 
 @dataclass(frozen=True)
@@ -37,14 +48,47 @@ class Comparison:
     margin: float = 0.0
 
     @property
+    def measured(self) -> bool:
+        """Whether both have a score on enough images to be compared."""
+        return self.difference.n >= FEWEST
+
+    @property
     def beaten(self) -> bool:
         """Whether the explainer is better beyond chance, and by enough to mean anything."""
         return self.difference.low > 0 and self.difference.mean >= self.margin
 
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
-        difference = self.difference.as_dict()
-        return {"name": self.name, **self.control.as_dict(), "difference": difference, "beaten": self.beaten}
+        found = {"difference": self.difference.as_dict(), "measured": self.measured, "beaten": self.beaten}
+        return {"name": self.name, **self.control.as_dict(), **found}
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """On how many of the images an explainer's maps have a score; left_out: how many of the others, by reason."""
+
+    scored: int
+    images: int
+    left_out: Mapping[str, int]
+
+    @property
+    def part(self) -> float:
+        """Of the images, 0..1."""
+        return self.scored / self.images if self.images else 0.0
+
+    @property
+    def enough(self) -> bool:
+        """Whether what is said of these images can be said of the explainer."""
+        return self.part >= LEAST_COVERAGE
+
+    def missing(self) -> str:
+        """``36 of 60 are constant``: why the others have no score."""
+        of = f"of {self.images:,} are"
+        return ", ".join(f"{count:,} {of} {reason.removesuffix(' map')}" for reason, count in self.left_out.items())
+
+    def words(self) -> str:
+        """``on 24 of 60 images; 36 of 60 are constant``."""
+        return "; ".join(filter(None, [f"on {self.scored:,} of {self.images:,} images", self.missing()]))
 
 
 @dataclass(frozen=True)
@@ -55,7 +99,8 @@ class Verdict:
     those, but a control that knows nothing of the model does as well: `rival`), ``faithful`` (better than all
     controls), or ``too few images`` (`needed`: how many it would take, where that can be told); None: not measured.
     model: whether other weights give other maps. object: whether the maps find the object, better than chance and than
-    every control. Both None where not measured; `model` also where the maps say nothing, of the model neither.
+    every control. Both None where not measured; `model` also where that cannot be told, and never ``about the model``
+    where the maps say nothing. coverage: on how many images faithfulness was measured; None: on all.
     """
 
     faithfulness: Faithfulness | None
@@ -63,9 +108,20 @@ class Verdict:
     needed: int | None = None
     model: Model | None = None
     object: Object | None = None
+    coverage: Coverage | None = None
+
+    @property
+    def partial(self) -> Coverage | None:
+        """The coverage, where that is less than a verdict on the explainer takes."""
+        return self.coverage if self.coverage and not self.coverage.enough else None
+
+    @property
+    def unusable(self) -> bool:
+        """Whether there are too few images because most of the maps have no score."""
+        return self.faithfulness == "too few images" and self.coverage is not None and self.coverage.part < 0.5
 
     def words(self) -> str:
-        """``image-specific, but centred Gaussian does better (+0.066); about the model; finds the object``."""
+        """``image-specific, but a centred Gaussian does better (by 0.066); about the model; finds the object``."""
         said = [*filter(None, (self._faithfulness(), self.model, self.object))]
         return "; ".join(said) or "not judged"
 
@@ -75,7 +131,7 @@ class Verdict:
             case "image_specific":
                 return self.faithfulness in ("image-specific", "faithful")
             case "faithful":
-                return self.faithfulness == "faithful"
+                return self.faithfulness == "faithful" and not self.partial
             case "about_the_model":
                 return self.model == "about the model"
             case "finds_the_object":
@@ -83,38 +139,67 @@ class Verdict:
         raise ValueError(f"unknown requirement {requirement!r}")
 
     def _faithfulness(self) -> str | None:
-        needed = f" (it would take about {self.needed:,})" if self.needed else ""
-        match self.faithfulness:
-            case "image-specific" if self.rival:
-                lead = -self.rival.difference.mean
-                does = f"does better (by {lead:.3f})" if self.rival.difference.high < 0 else "does as well"
-                return f"image-specific, but {self.rival.name} {does}"
-            case "too few images":
-                return f"too few images{needed}"
-        return self.faithfulness
+        if self.faithfulness == "too few images":
+            return f"too few {self.too_few()}"
+        part = f" ({self.partial.words()})" if self.partial else ""
+        if self.faithfulness == "image-specific" and self.rival:
+            return f"image-specific{part}, but {self.rival.name} {_does(self.rival.difference)}"
+        return self.faithfulness and f"{self.faithfulness}{part}"
+
+    def too_few(self) -> str:
+        """What there is too little of, and how much it would take: ``images (it would take about 120)``."""
+        if self.unusable and self.coverage:
+            return f"usable maps ({self.coverage.missing() or self.coverage.words()})"
+        if self.needed is None:
+            return f"images (it takes {FEWEST} at least)"
+        more = f"more than {MOST_NEEDED:,}" if self.needed > MOST_NEEDED else f"about {self.needed:,}"
+        return f"images (it would take {more})"
 
 
-def of_faithfulness(null: Comparison, controls: Sequence[Comparison]) -> Verdict:
-    """The verdict on faithfulness from the comparison with the explainer's dealt maps and with the fixed controls."""
-    if null.difference.n < FEWEST:
-        return Verdict("too few images", needed=max(FEWEST, null.difference.images_needed() or 0))
+def _does(difference: Interval) -> str:
+    """How a control does that is not beaten, with its figure."""
+    if difference.high < 0:
+        return f"does better (by {-difference.mean:.3f})"
+    return f"does as well ({'behind' if difference.mean >= 0 else 'ahead'} by {abs(difference.mean):.3f})"
+
+
+def of_faithfulness(null: Comparison, controls: Sequence[Comparison], coverage: Coverage | None = None) -> Verdict:
+    """The verdict on faithfulness from the comparison with the explainer's dealt maps and with the fixed controls.
+
+    A control that has a score on too few images is no rival. coverage: how many images the explainer has a score on.
+    """
+    if not null.measured:
+        verdict = Verdict("too few images", coverage=coverage)
+        return verdict if verdict.unusable else replace(verdict, needed=_needed(null, coverage))
     if not null.beaten:
-        return Verdict("says nothing")
-    rivals = [each for each in controls if not each.beaten]
+        return Verdict("says nothing", coverage=coverage)
+    rivals = [each for each in controls if each.measured and not each.beaten]
     if rivals:
-        return Verdict("image-specific", rival=min(rivals, key=lambda each: each.difference.mean))
-    return Verdict("faithful")
+        rival = min(rivals, key=lambda each: each.difference.mean)
+        return Verdict("image-specific", rival=rival, coverage=coverage)
+    return Verdict("faithful", coverage=coverage)
+
+
+def _needed(null: Comparison, coverage: Coverage | None) -> int | None:
+    """How many images it would take to tell a difference that is worth telling; one above the cap where it is more."""
+    images = null.difference.images_needed()
+    if images is None or null.difference.mean < max(null.margin, 0):
+        return None
+    return min(math.ceil(max(FEWEST, images) / (coverage.part if coverage else 1)), MOST_NEEDED + 1)
 
 
 def of_model(correlation: Interval) -> Model | None:
-    """The verdict on the rank correlation with the maps of a network whose weights are random."""
-    if correlation.n < FEWEST:
-        return None
-    return "about the model" if correlation.high < SAME_MAP else "ignores the weights"
+    """The verdict on the rank correlation with the maps of a network whose weights are random; None: cannot be told."""
+    if correlation.n >= FEWEST and correlation.high < SAME_MAP:
+        return "about the model"
+    if correlation.n >= FEWEST and correlation.low >= SAME_MAP:
+        return "ignores the weights"
+    return None
 
 
 def of_object(chance: Comparison, controls: Sequence[Comparison]) -> Object | None:
     """The verdict on how much of a map lies on the object, against chance and against the controls."""
-    if chance.difference.n < FEWEST:
+    if not chance.measured:
         return None
-    return "finds the object" if all(each.beaten for each in (chance, *controls)) else "does not find the object"
+    beaten = all(each.beaten for each in (chance, *controls) if each.measured)
+    return "finds the object" if beaten else "does not find the object"

@@ -114,7 +114,7 @@ def off_centre() -> Pictures:
 @cache
 def _data() -> DataBundle:
     options = {"classes": CLASSES, "size": SIZE, "clutter": 0.0, "occlusion": 0.0, "noise": 0.02}
-    return build("dataset", "shapes", given={"seed": 0}, train=_TRAIN, test=_TEST, **options)  # type: ignore[no-any-return]
+    return build("dataset", "xaitool/shapes", given={"seed": 0}, train=_TRAIN, test=_TEST, **options)  # type: ignore[no-any-return]
 
 
 @cache

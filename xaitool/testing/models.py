@@ -20,9 +20,9 @@ TOLERANCE = 1e-5
 # Learning eight images by heart: with Adam, at the first of these rates or else at the second.
 IMAGES, STEPS, RATES = 8, 200, (1e-3, 1e-4)
 
-# A loss before training, in units of ln(classes): timm's ResNets start at 1.0 to 1.1, its EfficientNets at 2 to 4, for
-# their last layer starts with large weights where there are few classes.
-LOUDEST = 5
+# How far above ln(classes) a loss may be before training. ResNets, ConvNeXts and transformers start up to 0.15 above,
+# and 0.5 to 5 above it once their last layer is multiplied by 12.
+BUILDS, LOUDEST = 3, 0.4
 
 
 @check("logits", "model")
@@ -119,16 +119,21 @@ def overfits(specimen: Specimen) -> None:
 @check("initial-loss", "model")
 @kept()
 def initial_loss(specimen: Specimen) -> None:
-    """Before training the network is unsure: its loss is near ln(classes), unless its weights are pretrained."""
+    """Before training the loss (train mode, mean of three builds) is at most ln(classes) + 0.4; pretrained: any.
+
+    One draw of the weights may be lucky, hence three. timm's MobileNets and EfficientNets start 1.5 to 5 above it, for
+    their last layer has large weights where there are few classes: give these an expected failure.
+    """
     if getattr(specimen.config(), "pretrained", False):
         return
+    images = _images(specimen, 32)
     with torch.no_grad():
-        found = float(_loss(_built(specimen).module.train(), _images(specimen, 32)))
-    unsure = math.log(NUM_CLASSES)
+        losses = [float(_loss(_built(specimen, seed).module.train(), images)) for seed in range(BUILDS)]
+    found, unsure = sum(losses) / BUILDS, math.log(NUM_CLASSES)
     expect(
-        found <= LOUDEST * unsure,
+        found <= unsure + LOUDEST,
         f"before training the loss is {found:.2f}; ln {NUM_CLASSES} = {unsure:.2f} was expected, or at most {LOUDEST} "
-        "times that: the network starts sure of itself, and wrong",
+        "more: the network starts sure of itself, and wrong",
     )
 
 

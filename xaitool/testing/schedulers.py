@@ -134,6 +134,25 @@ def peak(specimen: Specimen) -> None:
         )
 
 
+@check("uses-total-steps", "scheduler")
+def uses_total_steps(specimen: Specimen) -> None:
+    """Trainings of 50 and of 200 steps have the same shape: rate by peak, at 10 relative positions, agrees to 0.15."""
+    tuned = _tuned(specimen)
+    short, long = (_relative_rates(specimen, total, tuned) for total in (50, 200))
+    for percent, rate, other in zip(range(5, 100, 10), short, long, strict=True):
+        expect(
+            abs(rate - other) <= 0.15,
+            f"{percent} % into a training the rate is {rate:.2g} of its peak with 50 steps, and {other:.2g} with 200",
+        )
+
+
+def _relative_rates(specimen: Specimen, total: int, tuned: Tuned) -> list[float]:
+    """The rate of the first group of parameters at 5, 15, ... 95 % of the steps, as parts of its greatest."""
+    optimizer, schedule = _built(specimen, _SGD, total, tuned)
+    rates = [groups[0][0] for groups in _run(optimizer, schedule, total)]
+    return [rates[percent * total // 100] / max(rates) for percent in range(5, 100, 10)]
+
+
 @check("resumes", "scheduler")
 def resumes(specimen: Specimen) -> None:
     """Saved in the middle of 50 steps and restored into a fresh optimizer and schedule, it gives exactly the rest."""

@@ -32,11 +32,12 @@ NO_GROUP = -1
 
 _EXAMPLES = 6
 
-# Gaussian clouds that a split has to beat, all of them: by chance it does in one case of twenty.
-_CLOUDS = 19
+# Gaussian clouds that a split has to beat, all of them. By chance it does in one case of a hundred, and so one of all
+# the pairs does in fewer than one run of twelve.
+_CLOUDS = 99
 
 # Principal components of what is clustered; mistakes on which a silhouette is taken (it needs all their distances).
-_COMPONENTS, _SAMPLE = 32, 1000
+_COMPONENTS, _SAMPLE = 32, 300
 
 _STARTS = 4
 
@@ -153,9 +154,13 @@ def _split(points: Points, seed: int) -> _Split | None:
     random = np.random.default_rng(seed)
     # Fewer points split a little better by chance, so that a smaller cloud is no easier to beat.
     shape = min(len(points), _SAMPLE), points.shape[1]
-    clouds = (random.standard_normal(shape) * points.std(0) for _ in range(_CLOUDS))
-    by_chance = max(found[1] if (found := _best(cloud, seed)) else -1.0 for cloud in clouds)
-    return _Split(*best, by_chance) if best[1] > by_chance else None
+    by_chance = -1.0
+    for _ in range(_CLOUDS):
+        cloud = _best(random.standard_normal(shape) * points.std(0), seed)
+        by_chance = max(by_chance, cloud[1] if cloud else -1.0)
+        if by_chance >= best[1]:
+            return None
+    return _Split(*best, by_chance)
 
 
 def _best(points: Points, seed: int) -> tuple[Labels, float] | None:

@@ -47,7 +47,8 @@ class Triage:
     explainer: the label of the method whose maps were used. tested: how many test images there are. rows: of the N
     mistakes in the test set. true, predicted: N int64. confidence, true_probability: the predicted and the true class's
     probability, N float32. decisions, groups: see there. perhaps: the class that the label should perhaps be, or
-    :data:`~xaitool.triage.label_noise.NOT_SUSPECT`: N int64, a guess. trial: what that guess is worth.
+    :data:`~xaitool.triage.label_noise.NOT_SUSPECT`: N int64, a guess. perhaps_by: how much more probable than the label
+    it is, N float32, NaN where there is none. trial: what that guess is worth.
     """
 
     explainer: str
@@ -60,6 +61,7 @@ class Triage:
     decisions: Decisions
     groups: Groups
     perhaps: Tensor
+    perhaps_by: Tensor
     trial: Trial | None
     seed: int
 

@@ -23,16 +23,23 @@ COLUMNS = (
     "margin",
     "without_predicted_evidence",
     "true_probability_without",
+    "corrected_by_chance",
     "with_true_evidence_alone",
     "true_probability_alone",
+    "right_by_chance",
     "verdict",
     "group",
     "likely_label_noise",
+    "label_noise_score",
 )
 
 
 def table(triage: Triage, ids: Sequence[str], classes: Sequence[str]) -> str:
-    """CSV text. ids: of all test images. A cell is empty where there is nothing to say."""
+    """CSV text. ids: of all test images. A cell is empty where there is nothing to say.
+
+    What chance would do to a mistake is the share of random draws, 0..1, that correct it, or leave it right. The score
+    of a suspected label is how much more probable, -1..1, the class is that it should perhaps be.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(COLUMNS)
@@ -65,11 +72,14 @@ def _row(triage: Triage, place: int, ids: Sequence[str], classes: Sequence[str])
         _number(float(triage.margin[place])),
         _name(int(decisions.without[place]), classes),
         _number(float(decisions.true_probability_without[place])),
+        _number(float(decisions.corrected_by_chance[place])),
         _name(int(decisions.alone[place]), classes),
         _number(float(decisions.true_probability_alone[place])),
+        _number(float(decisions.right_by_chance[place])),
         verdict(triage, place),
         "" if group == NO_GROUP else triage.groups.groups[group].name,
         f"a guess: {classes[perhaps]}" if triage.suspect[place] else "",
+        _number(float(triage.perhaps_by[place])),
     ]
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from xaitool.triage.evidence import EVIDENCE
 from xaitool.triage.groups import FEWEST_MISTAKES
-from xaitool.triage.label_noise import FALSIFIED, MOST
+from xaitool.triage.label_noise import MOST, TRIALS
 
 if TYPE_CHECKING:
     from xaitool.triage.result import Share, Triage
@@ -95,13 +95,13 @@ def _label_noise(triage: Triage) -> str:
     suspect = int(triage.suspect.sum())
     guess = (
         f"{suspect:,} of the mistakes may be the label's and not the model's; that is a guess, by confident learning, "
-        f"which suspects at most {MOST:.0%} of all labels."
+        f"which suspects at most {MOST:.0%} of all labels, the surest."
     )
     if not triage.trial:
         return guess
     precision = triage.trial.precision
-    others = "" if math.isnan(precision) else f"; of the labels that it suspected then, {1 - precision:.0%} were others"
+    right = "" if math.isnan(precision) else f", and {precision:.0%} of those that it suspected then were among them"
     return (
-        f"{guess} To see what it is worth, {FALSIFIED:.0%} of all test labels were falsified at random: it found "
-        f"{triage.trial.found:.0%} of them{others}."
+        f"{guess} To see its worth, {MOST:.0%} of all test labels were falsified at random, {TRIALS} times over: "
+        f"it found {triage.trial.found:.0%} of them{right}. Labels that are really wrong are harder to find."
     )
