@@ -10,7 +10,7 @@ def xaitool_explainers() -> list[Component]:
     return [
         Component(
             "acme_gradient",
-            config="acme_vision.gradient:Config",
+            config="acme_vision.config:Config",
             factory="acme_vision.gradient:build",
             summary="the gradient's size, smoothed",
             example={"width": 3},

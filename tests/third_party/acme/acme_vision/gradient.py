@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional as F
 
-from xaitool import Config as Base
+from acme_vision.config import Config
 from xaitool import Subject
 from xaitool.borrow import borrowed
 from xaitool.errors import ExplainError
-
-
-class Config(Base):
-    """Options of the smoothed gradient."""
-
-    width: int = Field(1, ge=1, description="Pixels to smooth over, an odd number.")
 
 
 class Gradient:
