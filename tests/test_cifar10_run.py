@@ -13,7 +13,13 @@ from xaitool import Run
 
 SHORT = ["dataset.limit.train=2560", "dataset.limit.test=500", "train.epochs=1", "explain.judge.images=30"]
 # A ResNet-18 sees 50 images a second on one core: few are judged on, and one layer is looked at.
-QUICK = ["explain.judge.images=2", "explain.metrics=[{use: abpc, steps: 8}]", "explain.triage=false"]
+QUICK = [
+    "dataset.limit.train=320",
+    "train.scheduler={use: onecycle, max_lr: 0.05}",
+    "explain.judge.images=2",
+    "explain.metrics=[{use: abpc, steps: 8}]",
+    "explain.triage=false",
+]
 
 
 @pytest.fixture(scope="module")
@@ -28,8 +34,8 @@ def decoded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
     [
         ("cifar10_cpu", []),
         # A search would take a hundred steps, each of seconds on a CPU.
-        ("resnet18_cifar10", ["dataset.limit.train=320", "train.scheduler={use: onecycle, max_lr: 0.05}", *QUICK]),
-        ("resnet18_cifar10_tutorial", ["dataset.limit.train=320", "train.scheduler={use: onecycle, max_lr: 0.05}", *QUICK]),
+        ("resnet18_cifar10", QUICK),
+        ("resnet18_cifar10_tutorial", QUICK),
     ],
 )
 def test_recipes_on_real_images(
