@@ -7,6 +7,7 @@ image, a map of 4×4 is smoother than it is simple. The scaling is undone by sol
 from __future__ import annotations
 
 import math
+from abc import ABC, abstractmethod
 from typing import Literal
 
 import torch
@@ -18,7 +19,7 @@ from xaitool_metrics.config import NoOptions
 from xaitool_metrics.scoring import check, scores, status_of
 
 
-class Complexity:
+class Complexity(ABC):
     """What the measures share: each gives a number in [0, 1] to the shares of relevance at the map's native places."""
 
     aspect: Aspect = "complexity"
@@ -38,9 +39,9 @@ class Complexity:
         status = ["constant map"] * len(maps) if math.prod(size) == 1 else status_of(maps)
         return scores(self, self._spread(relevance / relevance.sum(1, keepdim=True)), status)
 
+    @abstractmethod
     def _spread(self, shares: Tensor) -> Tensor:
         """N numbers from N×places shares, which are ≥ 0 and sum to 1."""
-        raise NotImplementedError
 
 
 def scaled_down(maps: Tensor, size: tuple[int, int]) -> Tensor:

@@ -12,48 +12,44 @@ from xaitool_metrics.curves import area, curve
 from xaitool_metrics.scoring import check, scores, status_of
 
 
-class Deletion:
+class _OneCurve:
+    """What deletion and insertion share: the area under one curve, a mean probability in [0, 1]."""
+
+    aspect: Aspect = "faithfulness"
+    direction: Literal["higher", "lower", "none"]
+    range = (0.0, 1.0)
+    needs: frozenset[str] = frozenset()
+    name: Literal["deletion", "insertion"]
+
+    def __init__(self, config: CurveConfig) -> None:
+        self.config = config
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """See :meth:`xaitool.contracts.Metric.score`."""
+        check(self, images, targets, maps, given)
+        fractions, found = curve(self.name, self.config, subject, images, targets, maps, given)
+        curves = {"fraction": fractions.tolist(), self.name: found.tolist()}
+        return scores(self, area(fractions, found), status_of(maps), curves=curves)
+
+
+class Deletion(_OneCurve):
     """Area under the deletion curve (Petsiuk et al. 2018, arXiv:1806.07421), a mean probability in [0, 1].
 
     The most relevant pixels are replaced first: the lower, the better.
     """
 
-    aspect: Aspect = "faithfulness"
-    direction: Literal["higher", "lower", "none"] = "lower"
-    range = (0.0, 1.0)
-    needs: frozenset[str] = frozenset()
-
-    def __init__(self, config: CurveConfig) -> None:
-        self.config = config
-
-    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
-        """See :meth:`xaitool.contracts.Metric.score`."""
-        check(self, images, targets, maps, given)
-        fractions, deletion = curve("deletion", self.config, subject, images, targets, maps, given)
-        curves = {"fraction": fractions.tolist(), "deletion": deletion.tolist()}
-        return scores(self, area(fractions, deletion), status_of(maps), curves=curves)
+    name = "deletion"
+    direction = "lower"
 
 
-class Insertion:
+class Insertion(_OneCurve):
     """Area under the insertion curve (Petsiuk et al. 2018, arXiv:1806.07421), a mean probability in [0, 1].
 
     The most relevant pixels are put into the baseline image first: the higher, the better.
     """
 
-    aspect: Aspect = "faithfulness"
-    direction: Literal["higher", "lower", "none"] = "higher"
-    range = (0.0, 1.0)
-    needs: frozenset[str] = frozenset()
-
-    def __init__(self, config: CurveConfig) -> None:
-        self.config = config
-
-    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
-        """See :meth:`xaitool.contracts.Metric.score`."""
-        check(self, images, targets, maps, given)
-        fractions, insertion = curve("insertion", self.config, subject, images, targets, maps, given)
-        curves = {"fraction": fractions.tolist(), "insertion": insertion.tolist()}
-        return scores(self, area(fractions, insertion), status_of(maps), curves=curves)
+    name = "insertion"
+    direction = "higher"
 
 
 class ABPC:

@@ -5,6 +5,7 @@ A mask that is empty, or the whole image, has nothing to find: such an image has
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from typing import Literal, cast
 
 import torch
@@ -16,7 +17,7 @@ from xaitool_metrics.ranks import relevance_ranks
 from xaitool_metrics.scoring import OK, check, scores, status_of
 
 
-class Localisation:
+class Localisation(ABC):
     """What the measures share: each gives a share in [0, 1], of which |mask| / pixels is to be had by chance."""
 
     aspect: Aspect = "localisation"
@@ -41,8 +42,9 @@ class Localisation:
     def _status(self, maps: Tensor) -> list[str]:
         return status_of(maps)
 
+    @abstractmethod
     def _share(self, maps: Tensor, mask: Tensor, given: Given) -> Tensor:
-        raise NotImplementedError
+        """The share of each of the N maps."""
 
 
 class MassInMask(Localisation):

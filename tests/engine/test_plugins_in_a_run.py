@@ -137,9 +137,16 @@ def spoil_hooks(module: Any) -> None:
     next(iter(module.children())).register_forward_hook(lambda _module, _inputs, output: output * 0)
 
 
+def exchange_a_part(module: Any) -> None:
+    module.act1 = torch.nn.Identity()
+
+
 @pytest.mark.parametrize(
     ("spoil", "what"),
     [
+        (lambda module: module.register_buffer("leftover", torch.zeros(3)), "its parts"),
+        (lambda module: module.add_module("leftover", torch.nn.ReLU()), "its parts"),
+        (exchange_a_part, "its parts"),
         (spoil_weights, "its weights"),
         (spoil_hooks, "hooks"),
         (lambda module: module.train(), "train or eval mode"),

@@ -45,7 +45,7 @@ WRONG = [
     (
         "flat-memory",
         "KeepsArrays",
-        r"each 40 calls, on an image of its own each, leave about \d+ pieces of memory behind",
+        r"each 40 calls, on an image of its own each, leave about \d+ bytes of objects behind",
     ),
     ("flat-memory", "RemembersEveryImage", "leave about 40 tensors, 40960 bytes of tensors, "),
     ("flat-memory", "KeepsEverySecondMap", "leave about 20 tensors, 20480 bytes of tensors"),

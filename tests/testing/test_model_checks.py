@@ -40,7 +40,7 @@ WRONG = [
     ("cam-layers", "no_layer", "no CAM layer is named, though there are such as 'second'"),
 ]
 # What must fail elsewhere too: a shape or a type that no check can do without, logits that cannot be learnt.
-BROKEN_THROUGHOUT = {"bare_module", "no_batch_of_one", "always_drops", "frozen"}
+BROKEN_THROUGHOUT = {"bare_module", "no_batch_of_one", "always_drops", "frozen", "twelve_times_as_loud"}
 
 
 def model(factory: str, **options: Any) -> Specimen:

@@ -2,56 +2,66 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from typing import Any
 
+from torch import nn
+
+# What hangs on a module, each a dictionary: its hooks, and the parts it is made of.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
+_PARTS = ("_modules", "_parameters", "_buffers")
 
 
 class Guard:
-    """Remembers a module's weights, buffers, modes, hooks and gradients; takes a copy of the weights to do so."""
+    """Remembers a module's parts, weights, buffers, modes, hooks and gradients; takes a copy of the weights to do so.
+
+    It holds on to the things themselves and not to their names, so that it also sees and undoes a part that was added,
+    taken away or exchanged.
+    """
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
-        self.values = {name: value.detach().clone() for name, value in _tensors(module).items()}
-        self.modes = {name: part.training for name, part in module.named_modules()}
-        self.hooks = {name: [dict(getattr(part, kind)) for kind in _HOOKS] for name, part in module.named_modules()}
-        self.gradients = {name: (each.requires_grad, each.grad) for name, each in module.named_parameters()}
+        self.modes = [(part, part.training) for part in module.modules()]
+        self.parts = [(part, _dicts(part, _PARTS)) for part in module.modules()]
+        self.hooks = [(part, _dicts(part, _HOOKS)) for part in module.modules()]
+        self.values = [(value, value.detach().clone()) for value in [*module.parameters(), *module.buffers()]]
+        self.gradients = [(each, each.requires_grad, each.grad) for each in module.parameters()]
 
     def changes(self) -> list[str]:
         """What is not as it was, in words; empty where all is."""
-        return [what for what, changed in self._compared().items() if changed]
+        compared = {
+            "its parts": any(not _same(_dicts(part, _PARTS), before) for part, before in self.parts),
+            "its weights": any(not value.equal(before.to(value.device)) for value, before in self.values),
+            "train or eval mode": any(part.training != before for part, before in self.modes),
+            "hooks": any(not _same(_dicts(part, _HOOKS), before) for part, before in self.hooks),
+            "requires_grad or .grad": any(
+                each.requires_grad != needed or each.grad is not gradient for each, needed, gradient in self.gradients
+            ),
+        }
+        return [what for what, changed in compared.items() if changed]
 
     def restore(self) -> None:
         """Put everything back."""
-        for name, value in _tensors(self.module).items():
-            value.data.copy_(self.values[name])
-        for name, part in self.module.named_modules():
-            part.training = self.modes[name]
-            for kind, hooks in zip(_HOOKS, self.hooks[name], strict=True):
+        for part, before in [*self.parts, *self.hooks]:
+            for kind, entries in before.items():
                 kept = getattr(part, kind)
                 kept.clear()
-                kept.update(hooks)
-        for name, each in self.module.named_parameters():
-            requires_grad, gradient = self.gradients[name]
-            each.requires_grad_(requires_grad)
+                kept.update(entries)
+        for part, training in self.modes:
+            part.training = training
+        for value, copy in self.values:
+            value.data.copy_(copy)
+        for each, needed, gradient in self.gradients:
+            each.requires_grad_(needed)
             each.grad = gradient
 
-    def _compared(self) -> dict[str, bool]:
-        module, values = self.module, _tensors(self.module)
-        parts = dict(module.named_modules())
-        return {
-            "its weights": any(not value.equal(self.values[name].to(value.device)) for name, value in values.items()),
-            "train or eval mode": any(part.training != self.modes[name] for name, part in parts.items()),
-            "hooks": any(
-                [dict(getattr(part, kind)) for kind in _HOOKS] != self.hooks[name] for name, part in parts.items()
-            ),
-            "requires_grad or .grad": any(
-                each.requires_grad != self.gradients[name][0] or each.grad is not self.gradients[name][1]
-                for name, each in module.named_parameters()
-            ),
-        }
+
+def _dicts(part: nn.Module, kinds: tuple[str, ...]) -> dict[str, dict[Any, Any]]:
+    return {kind: dict(getattr(part, kind)) for kind in kinds}
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Parameters and buffers by name; the devices may change, the names may not."""
-    return dict([*module.named_parameters(), *module.named_buffers()])
+def _same(now: dict[str, dict[Any, Any]], before: dict[str, dict[Any, Any]]) -> bool:
+    """Whether the same things hang there under the same names; tensors have no equality of their own."""
+    return all(
+        now[kind].keys() == entries.keys() and all(now[kind][name] is thing for name, thing in entries.items())
+        for kind, entries in before.items()
+    )

@@ -69,8 +69,8 @@ class Judge:
         self.runtime = runtime
         self.seed = seed
         self.tick = tick
-        # Scores of the controls that are the same for every explainer.
-        self._shared: dict[tuple[str, str], Scores] = {}
+        # Scores of the controls that are the same for every explainer, or for all of the same grid.
+        self._shared: dict[tuple[str, str, tuple[int, int]], Scores] = {}
 
     def deciding(self, aspect: Aspect) -> str | None:
         """The label of the metric on which the verdict of an aspect rests: the first in the recipe."""
@@ -92,7 +92,7 @@ class Judge:
             for name, metric in self.metrics.items()
         )
         self.tick(len(self.images))
-        return self._against_controls(Judgement(label, Verdict(None), measures), self._rivals(maps, grid))
+        return self._against_controls(Judgement(label, Verdict(None), measures), self._rivals(maps, grid), grid)
 
     def _explained(self, explainer: Explainer) -> tuple[Tensor, Given]:
         """An explainer's maps, and what metrics may use besides."""
@@ -104,12 +104,12 @@ class Judge:
         grid = native_size(explainer, self.subject, self.images)
         return maps_of(self.subject, self.images, self.targets), Given(self.ids, self.seed, self.mask, maps_of, grid)
 
-    def _against_controls(self, judgement: Judgement, rivals: Rivals) -> Judgement:
+    def _against_controls(self, judgement: Judgement, rivals: Rivals, grid: tuple[int, int]) -> Judgement:
         """Compare with the controls in the measures that decide, as far as they were made."""
         verdict = judgement.verdict
         faithful, on_model, on_object = map(judgement.measure, ("faithfulness", "model", "localisation"))
         if faithful:
-            scores = {name: self._rival(faithful.metric, name, sets) for name, sets in rivals.items()}
+            scores = {name: self._rival(faithful.metric, name, sets, grid) for name, sets in rivals.items()}
             compared = self._compare(faithful, scores)
             curves = {name: mean_curves(each) for name, each in scores.items()}
             judgement = replace(judgement, controls=compared, curves=curves)
@@ -120,7 +120,7 @@ class Judge:
             nothing = verdict.faithfulness in ("says nothing", "too few images")
             verdict = replace(verdict, model=None if nothing and model == "about the model" else model)
         if on_object:
-            scores = {name: self._rival(on_object.metric, name, sets) for name, sets in rivals.items()}
+            scores = {name: self._rival(on_object.metric, name, sets, grid) for name, sets in rivals.items()}
             compared = self._compare(on_object, {CHANCE: Scores(on_object.chances.tolist()), **scores})
             judgement = replace(judgement, object_controls=compared)
             verdict = replace(verdict, object=of_object(compared[0], compared[1:]))
@@ -137,18 +137,20 @@ class Judge:
             MEAN: lambda: [controls.mean_map(maps)],
         }
 
-    def _rival(self, metric: str, name: str, sets: Callable[[], list[Tensor]]) -> Scores:
+    def _rival(self, metric: str, name: str, sets: Callable[[], list[Tensor]], grid: tuple[int, int]) -> Scores:
         """The scores of a control: image by image, the mean over its sets of maps."""
-        if (metric, name) in self._shared:
-            return self._shared[metric, name]
+        key = (metric, name, grid)
+        if key in self._shared:
+            self.tick(len(self.images))
+            return self._shared[key]
         found = []
         for maps in sets():
             given = Given(self.ids, self.seed, self.mask)
             found.append(self._score(metric, maps.to(self.runtime.device), given))
             self.tick(len(self.images))
         scores = _mean_scores(found)
-        if name in (GAUSSIAN, EDGES):
-            self._shared[metric, name] = scores
+        if name in (SMOOTH, GAUSSIAN, EDGES):
+            self._shared[key] = scores
         return scores
 
     def _score(self, metric: str, maps: Tensor, given: Given) -> Scores:

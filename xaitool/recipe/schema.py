@@ -141,7 +141,7 @@ class JudgeSettings(Config):
 
 
 # What explanations are judged by where a recipe does not say; names, as in any recipe: the core imports none of them.
-USUAL_METRICS = ("abpc", "randomisation", "mass_in_mask")
+USUAL_METRICS = ("xaitool/abpc", "xaitool/randomisation", "xaitool/mass_in_mask")
 
 Requirement = Literal["image_specific", "faithful", "about_the_model", "finds_the_object"]
 
