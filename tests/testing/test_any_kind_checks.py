@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from planted_specimens import planted_specimen
 
 from xaitool.component import Component, Kind
 from xaitool.plugins import Offer, Plugin
@@ -58,8 +59,7 @@ class Config(xaitool.Config):
 
 
 def specimen(config: str, factory: str, kind: Kind) -> Specimen:
-    component = Component("wrong", config=f"wrong_any_kind:{config}", factory=f"wrong_any_kind:{factory}")
-    return Specimen(Offer(kind, component, Plugin("wrong/main", "wrong", "0")))
+    return planted_specimen(kind, "wrong_any_kind", factory, config)
 
 
 @pytest.fixture(autouse=True)

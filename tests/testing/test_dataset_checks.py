@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from planted_specimens import failing, planted_specimen
 
-from xaitool.component import Component
 from xaitool.errors import DataUnavailableError
-from xaitool.plugins import Offer, Plugin, catalog
+from xaitool.plugins import catalog
 from xaitool.testing import CheckError
 from xaitool.testing.checks import checks_for
 from xaitool.testing.specimen import Specimen
@@ -64,19 +64,7 @@ BROKEN_THROUGHOUT = {"a_tuple", "channels_last", "flat", "holes", "one_mean"}
 
 def data(factory: str, **options: Any) -> Specimen:
     config = "RootConfig" if factory in ROOTED else "Config"
-    component = Component("wrong", config=f"wrong_datasets:{config}", factory=f"wrong_datasets:{factory}")
-    return Specimen(Offer("dataset", component, Plugin("wrong/main", "wrong", "0")), options)
-
-
-def failing(specimen: Specimen) -> dict[str, str]:
-    """The checks that fail, with what they say."""
-    found = {}
-    for check in CHECKS.values():
-        try:
-            check.run(specimen)
-        except CheckError as error:
-            found[check.name] = str(error)
-    return found
+    return planted_specimen("dataset", "wrong_datasets", factory, config, **options)
 
 
 @pytest.fixture
@@ -93,22 +81,22 @@ def test_a_wrong_data_set_is_caught_by_one_check(name: str, fault: str, told: st
     with pytest.raises(CheckError, match=told):
         CHECKS[name].run(specimen)
     if fault not in BROKEN_THROUGHOUT:
-        assert set(failing(specimen)) == {name}
+        assert set(failing(CHECKS, specimen)) == {name}
 
 
 @pytest.mark.parametrize("factory", ["right", "no_masks", "careful"])
 def test_right_data_pass_and_the_random_state_is_left_alone(factory: str, root: Path) -> None:
     before = torch.manual_seed(11).get_state()
-    assert failing(data(factory, **({"root": str(root)} if factory in ROOTED else {}))) == {}
+    assert failing(CHECKS, data(factory, **({"root": str(root)} if factory in ROOTED else {}))) == {}
     assert torch.equal(torch.get_rng_state(), before)
 
 
 def test_the_built_in_shapes_pass() -> None:
     shapes = catalog().find("dataset", "shapes")
-    assert failing(Specimen(shapes, {"train": 64, "test": 32})) == {}
+    assert failing(CHECKS, Specimen(shapes, {"train": 64, "test": 32})) == {}
     small = {"CenterCrop": {"height": 28, "width": 28}}
     changed = {"augment": [{"RandomCrop": {"height": 28, "width": 28}}, "HorizontalFlip"], "test_transform": [small]}
-    assert failing(Specimen(shapes, {"train": 64, "test": 32, **changed})) == {}
+    assert failing(CHECKS, Specimen(shapes, {"train": 64, "test": 32, **changed})) == {}
 
 
 def test_the_built_in_cifar10_passes(tmp_path: Path) -> None:
@@ -120,7 +108,7 @@ def test_the_built_in_cifar10_passes(tmp_path: Path) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         Image.fromarray(draw.integers(0, 256, (32, 32, 3), np.uint8)).save(path)
     options = {"root": str(tmp_path / "png"), "augment": ["HorizontalFlip"]}
-    assert failing(Specimen(catalog().find("dataset", "cifar10"), options)) == {}
+    assert failing(CHECKS, Specimen(catalog().find("dataset", "cifar10"), options)) == {}
 
 
 @pytest.mark.parametrize("name", [name for name in CHECKS if name != "no-data-no-network"])

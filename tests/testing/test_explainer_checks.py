@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from planted_specimens import planted_specimen
 
-from xaitool.component import Component
-from xaitool.plugins import Offer, Plugin, catalog
+from xaitool.plugins import catalog
 from xaitool.testing import bench
 from xaitool.testing.checks import CheckError, checks_for
 from xaitool.testing.specimen import Specimen
@@ -72,8 +72,7 @@ IN_ONE_WAY = [
 
 
 def specimen(factory: str, module: str = "wrong_explainers", name: str = "wrong", **options: Any) -> Specimen:
-    component = Component(name, config=f"{module}:Config", factory=f"{module}:{factory}")
-    return Specimen(Offer("explainer", component, Plugin("wrong/main", "wrong", "0")), options)
+    return planted_specimen("explainer", module, factory, name=name, **options)
 
 
 def built_in(name: str) -> Specimen:

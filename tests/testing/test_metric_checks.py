@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import pytest
 import torch
+from planted_specimens import planted_specimen
 
-from xaitool.component import Component
-from xaitool.plugins import Offer, Plugin
 from xaitool.testing import bench, planted
 from xaitool.testing.checks import CheckError, checks_for
 from xaitool.testing.specimen import Specimen
@@ -73,8 +72,7 @@ IN_ONE_WAY = [
 
 
 def specimen(factory: str, module: str = "wrong_metrics") -> Specimen:
-    component = Component("wrong", config=f"{module}:Config", factory=f"{module}:{factory}")
-    return Specimen(Offer("metric", component, Plugin("wrong/main", "wrong", "0")))
+    return planted_specimen("metric", module, factory)
 
 
 @pytest.mark.parametrize("check", CHECKS)

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 import torch
+from planted_specimens import failing, planted_specimen
 
-from xaitool.component import Component
-from xaitool.plugins import Offer, Plugin, catalog
+from xaitool.plugins import catalog
 from xaitool.testing import CheckError
 from xaitool.testing.checks import checks_for
 from xaitool.testing.specimen import Specimen
@@ -44,32 +44,20 @@ BROKEN_THROUGHOUT = {"bare_module", "no_batch_of_one", "always_drops", "frozen",
 
 
 def model(factory: str, **options: Any) -> Specimen:
-    component = Component("wrong", config="wrong_models:Config", factory=f"wrong_models:{factory}")
-    return Specimen(Offer("model", component, Plugin("wrong/main", "wrong", "0")), options)
-
-
-def failing(specimen: Specimen) -> dict[str, str]:
-    """The checks that fail, with what they say."""
-    found = {}
-    for check in CHECKS.values():
-        try:
-            check.run(specimen)
-        except (CheckError, RuntimeError) as error:
-            found[check.name] = str(error)
-    return found
+    return planted_specimen("model", "wrong_models", factory, **options)
 
 
 @pytest.mark.parametrize(("name", "fault", "told"), WRONG, ids=[fault for _, fault, _ in WRONG])
 def test_a_wrong_model_is_caught_by_one_check(name: str, fault: str, told: str) -> None:
     with pytest.raises(CheckError, match=told):
         CHECKS[name].run(model(fault))
-    assert set(failing(model(fault))) == {name} or fault in BROKEN_THROUGHOUT
+    assert set(failing(CHECKS, model(fault))) == {name} or fault in BROKEN_THROUGHOUT
 
 
 @pytest.mark.parametrize("factory", ["right", "tokens", "unnamed_tokens"])
 def test_a_right_model_passes_and_the_random_state_is_left_alone(factory: str) -> None:
     before = torch.manual_seed(11).get_state()
-    assert failing(model(factory)) == {}
+    assert failing(CHECKS, model(factory)) == {}
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -83,11 +71,11 @@ def test_a_right_model_passes_and_the_random_state_is_left_alone(factory: str) -
     ids=["own resnet", "cifar stem", "imagenet stem"],
 )
 def test_the_built_in_models_pass(name: str, options: dict[str, Any]) -> None:
-    assert failing(Specimen(catalog().find("model", name), options)) == {}
+    assert failing(CHECKS, Specimen(catalog().find("model", name), options)) == {}
 
 
 def test_timms_mobilenets_start_too_sure_of_themselves_and_pass_all_else() -> None:
-    found = failing(Specimen(catalog().find("model", "timm"), {"name": "mobilenetv3_small_050"}))
+    found = failing(CHECKS, Specimen(catalog().find("model", "timm"), {"name": "mobilenetv3_small_050"}))
     assert list(found) == ["initial-loss"]
     assert "before training the loss is 2." in found["initial-loss"]
 

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import torch
+from planted_specimens import failing, planted_specimen
 
-from xaitool.component import Component
-from xaitool.plugins import Offer, Plugin, catalog
+from xaitool.plugins import catalog
 from xaitool.testing import CheckError
 from xaitool.testing.checks import checks_for
 from xaitool.testing.specimen import Specimen
@@ -59,24 +59,12 @@ def _quick_collections() -> Iterator[None]:
 
 
 def wrong(factory: str) -> Specimen:
-    component = Component("wrong", config="wrong_schedulers:Config", factory=f"wrong_schedulers:{factory}")
-    return Specimen(Offer("scheduler", component, Plugin("wrong/main", "wrong", "0")))
-
-
-def failing(specimen: Specimen) -> dict[str, str]:
-    """The checks that fail, with what they say."""
-    found = {}
-    for check in CHECKS.values():
-        try:
-            check.run(specimen)
-        except CheckError as error:
-            found[check.name] = str(error)
-    return found
+    return planted_specimen("scheduler", "wrong_schedulers", factory)
 
 
 @pytest.mark.parametrize(("name", "fault", "told"), WRONG, ids=[fault for _, fault, _ in WRONG])
 def test_a_wrong_schedule_is_caught_by_one_check(name: str, fault: str, told: str) -> None:
-    found = failing(wrong(fault))
+    found = failing(CHECKS, wrong(fault))
     assert re.search(told, found[name])
     assert set(found) == {name} or fault in BROKEN_THROUGHOUT
 
@@ -97,7 +85,7 @@ def test_a_search_without_end_is_ended() -> None:
     ],
 )
 def test_the_built_in_schedules_pass(name: str, options: dict[str, Any]) -> None:
-    assert failing(Specimen(catalog().find("scheduler", name), options)) == {}
+    assert failing(CHECKS, Specimen(catalog().find("scheduler", name), options)) == {}
 
 
 def test_each_check_has_a_wrong_schedule() -> None:
@@ -114,5 +102,5 @@ def test_a_check_puts_back_what_a_search_has_set() -> None:
 
 def test_a_right_schedule_passes_and_the_random_state_is_left_alone() -> None:
     before = torch.manual_seed(11).get_state()
-    assert failing(wrong("Right")) == {}
+    assert failing(CHECKS, wrong("Right")) == {}
     assert torch.equal(torch.get_rng_state(), before)
