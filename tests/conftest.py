@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 import torch
 
+from xaitool import Run, run
+
 
 def pytest_configure(config: pytest.Config) -> None:
     torch.set_num_threads(1)  # tests run one process a core
@@ -47,3 +49,21 @@ def own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def real_cifar10() -> Path:
     """The folder of the real CIFAR-10."""
     return Path(os.environ["XAITOOL_TEST_CIFAR10"])
+
+
+@pytest.fixture(scope="session")
+def small_run(tmp_path_factory: pytest.TempPathFactory) -> Run:
+    """A finished run of a few seconds, to be looked at; all kinds of things are in it."""
+    change = {
+        "dataset.train": 240,
+        "dataset.test": 120,
+        "dataset.classes": ["circle", "star", "cross"],
+        "train.epochs": 2,
+        "train.batch_size": 32,
+        "train.scheduler": {"use": "lr_finder_onecycle", "num_iter": 30, "start_lr": 1e-3, "end_lr": 3},
+        "explain.select": {"misclassified": 12, "correct": 4},
+        "explain.methods": ["gradcam", {"use": "gradcam++", "layers": "auto"}],
+        "explain.metrics": [{"use": "abpc", "steps": 8}, "randomisation", "mass_in_mask"],
+        "explain.judge.images": 30,
+    }
+    return run("quickstart", set=change, out=tmp_path_factory.mktemp("small"))

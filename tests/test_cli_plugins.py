@@ -217,7 +217,8 @@ def test_a_config_that_cannot_be_imported_names_its_plugin(point: Any, call: Any
     status, text, complaint = call("plugins", "show", "edges", there=collect([point("acme", EDGES)]))
     assert (status, text) == (2, "")
     assert complaint == (
-        "error: plugin main (acme 1.5) failed in describing its options: edges: No module named 'json.nowhere'\n"
+        "error: plugin main (acme 1.5) failed in describing its options: edges: "
+        "No module named 'json.nowhere' (ModuleNotFoundError)\n"
     )
 
 

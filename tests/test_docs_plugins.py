@@ -236,7 +236,8 @@ def specs() -> dict[str, Any]:
 def test_every_hook_is_documented_with_its_arguments() -> None:
     offering = dict(tables()["Hook | What each component's factory is called with, and returns"])
     observing = dict(tables()["Hook | When it is called"])
-    assert [hook.strip("`") for hook in (*offering, *observing)] == list(specs())
+    adding = dict(tables()["Hook | What it returns"])
+    assert [hook.strip("`") for hook in (*offering, *observing, *adding)] == list(specs())
     for hook, factory in offering.items():
         assert f"`{factory}`" in (inspect.getdoc(specs()[hook.strip("`")]) or "")
     for hook, when in observing.items():

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from xaitool.building import build
     from xaitool.component import Component
     from xaitool.config import Config
-    from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, Scores, Subject, Tuned
+    from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, ReportSection, Scores, Subject, Tuned
     from xaitool.engine.evaluate import Evaluation, evaluate
     from xaitool.engine.explain import explain
     from xaitool.engine.fit import Fitted, fit
@@ -44,6 +44,7 @@ _HOMES = {
     "ModelBundle": "xaitool.contracts",
     "Probe": "xaitool.contracts",
     "Recipe": "xaitool.recipe.resolve",
+    "ReportSection": "xaitool.contracts",
     "Run": "xaitool.results",
     "Runtime": "xaitool.engine.runtime",
     "RuntimeSettings": "xaitool.recipe.schema",
@@ -73,6 +74,7 @@ __all__ = [
     "ModelBundle",
     "Probe",
     "Recipe",
+    "ReportSection",
     "Run",
     "Runtime",
     "RuntimeSettings",

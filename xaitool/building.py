@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from xaitool.component import Kind
+from xaitool.component import KINDS, Kind
 from xaitool.errors import ComponentError
 from xaitool.plugins import catalog
+from xaitool.recipe.wording import hint, words_for
+from xaitool.suggest import did_you_mean
 
 
 def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **options: Any) -> Any:
@@ -20,10 +22,24 @@ def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **op
     given: what the kind's factory needs besides its options (see :mod:`xaitool.hookspecs`).
     Raises ComponentError for an unknown name or wrong options.
     """
+    if kind not in KINDS:
+        raise ComponentError(f"there is no kind '{kind}'{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
     offer = catalog().find(kind, name)
+    with offer.blamed("build"):
+        model = offer.component.load_config()
     try:
-        config = offer.component.load_config()(**options)
+        config = model(**options)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(map(str, each['loc'])) or name}: {each['msg']}" for each in error.errors())
+        problems = "; ".join(_told(each, model) for each in error.errors())
         raise ComponentError(f"{kind} '{name}': {problems}") from error
     return offer.build(config, "build", **(given or {}))
+
+
+def _told(detail: Any, model: type[Any]) -> str:
+    """One problem in the words of a recipe's check."""
+    option = ".".join(map(str, detail["loc"]))
+    if detail["type"] == "extra_forbidden":
+        known = [field.alias or key for key, field in model.model_fields.items()]
+        there = f" (there are {', '.join(known) or 'none'})"
+        return f"{option}: unknown option{did_you_mean(option, known) or there}"
+    return f"{option}: {words_for(detail)}{hint(detail)}".removeprefix(": ")

@@ -60,8 +60,13 @@ class Component:
             raise ValueError(f"example of component {self.name!r} must have JSON types only: {error}") from error
 
     def load_config(self) -> type[Any]:
-        """Import and return the config class."""
-        return load(self.config)  # type: ignore[no-any-return]
+        """Import and return the config class. Raises TypeError where it is none that recipes can be checked with."""
+        from xaitool.config import Config
+
+        found = load(self.config)
+        if not (isinstance(found, type) and issubclass(found, Config)):
+            raise TypeError(f"{self.config} should be a subclass of xaitool.Config, and is not")
+        return found
 
     def load_factory(self) -> Any:
         """Import and return the factory."""

@@ -208,7 +208,7 @@ class Adjustable(Explainer, Protocol):
     automatic: bool
 
     def alternatives(self, subject: Subject) -> Mapping[str, Explainer]:
-        """The explainer with each of the settings, by the setting's name."""
+        """The explainer with each of the settings, by the setting's name; of several as good the last is used."""
 
     def current(self, subject: Subject) -> str:
         """The name of the setting in use; where it is automatic and nothing has been chosen, of the usual one."""
@@ -248,6 +248,18 @@ class Scores:
     status: Sequence[str] = ()
     chance: Sequence[float] = ()
     curves: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ReportSection:
+    """A section that a plugin adds to the report.
+
+    html: what it says; scripts, styles, forms and whatever would be fetched are taken out, pictures are data URIs. Text
+    that is not the plugin's own (the name of a class, say) has to be escaped: ``html.escape``.
+    """
+
+    title: str
+    html: str
 
 
 Aspect = Literal["faithfulness", "model", "class", "localisation", "stability", "complexity"]

@@ -1,8 +1,10 @@
-"""Writing files that appear whole or not at all."""
+"""Files that appear whole or not at all, and their names."""
 
 from __future__ import annotations
 
+import hashlib
 import os
+import re
 import tempfile
 from pathlib import Path
 
@@ -21,6 +23,12 @@ def write_whole(target: Path, data: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+def filename(text: str) -> str:
+    """A class or method name as part of a file name; one that must be changed gets a digest, to stay unlike others."""
+    safe = re.sub(r"[^\w.+-]+", "_", text).strip(".")[:80]
+    return safe if safe and safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def as_usual(path: Path, mode: int) -> None:

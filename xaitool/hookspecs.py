@@ -17,7 +17,9 @@ import pluggy
 
 if TYPE_CHECKING:
     from xaitool.component import Component
+    from xaitool.contracts import ReportSection
     from xaitool.engine.folder import RunFolder
+    from xaitool.results import Run
 
 # The version of this contract, and the versions that plugins may be written for.
 API_VERSION = 1
@@ -70,3 +72,8 @@ def xaitool_stage_finished(run: RunFolder, stage: str, record: Mapping[str, Any]
 @hookspec
 def xaitool_run_finished(run: RunFolder, state: str, error: str | None) -> None:
     """Observe a run: it has ended; `state` is ``finished``, ``failed`` or ``interrupted``, `error` says why."""
+
+
+@hookspec
+def xaitool_report_sections(run: Run) -> Iterable[ReportSection]:  # type: ignore[empty-body]
+    """Add sections to the report of `run`, which may have been made long ago: there is its folder, and no more."""

@@ -19,7 +19,8 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from importlib.metadata import Distribution, EntryPoint, distributions
 from importlib.util import find_spec
-from pathlib import PurePath
+from pathlib import Path, PurePath
+from traceback import walk_tb
 from typing import Any
 
 import pluggy
@@ -82,8 +83,8 @@ class Offer:
 
     def failure(self, stage: str, error: BaseException) -> PluginError:
         """What to raise where the plugin has raised `error` in a stage."""
-        reason = str(error) or type(error).__name__
-        return PluginError(f"plugin {self.plugin} failed in {stage}: {self.component.name}: {reason}")
+        package = self.component.factory.partition(":")[0].partition(".")[0]
+        return PluginError(f"plugin {self.plugin} failed in {stage}: {self.component.name}: {told(error, package)}")
 
     def build(self, config: Any, stage: str, **given: Any) -> Any:
         """Call the component's factory."""
@@ -134,6 +135,23 @@ class Catalog:
                 _call(self.manager, plugin.name, hook, **arguments)
             except (Exception, SystemExit) as error:  # noqa: BLE001 - an observer must not end the run it observes
                 yield plugin, error
+
+    def gather(self, hook: str, **arguments: Any) -> Iterator[tuple[Plugin, list[Any], BaseException | None]]:
+        """Call a hook of every plugin that has it, each by itself; yields what it gave, and the error where it raised.
+
+        The hook returns an iterable; what came before an error counts.
+        """
+        for plugin in self.plugins:
+            if hook not in plugin.hooks:
+                continue
+            given: list[Any] = []
+            try:
+                for result in _call(self.manager, plugin.name, hook, **arguments):
+                    given.extend(result)
+            except (Exception, SystemExit) as error:  # noqa: BLE001 - a plugin's error is its own
+                yield plugin, given, error
+            else:
+                yield plugin, given, None
 
 
 @cache
@@ -298,6 +316,18 @@ def _check_modules(component: Component) -> None:
         package = re.split("[.:]", reference, maxsplit=1)[0]
         if package not in sys.modules and find_spec(package) is None:
             raise PluginError(f"the {role} of '{component.name}' is in '{package}', and there is no such module")
+
+
+def told(error: BaseException, package: str) -> str:
+    """What an error says, its type, and the last line in a plugin's package that it came through."""
+    frames = [
+        (Path(frame.f_code.co_filename).name, line)
+        for frame, line in walk_tb(error.__traceback__)
+        if str(frame.f_globals.get("__name__", "")).partition(".")[0] == package
+    ]
+    said, kind = str(error), type(error).__name__
+    place = f" in {frames[-1][0]}, line {frames[-1][1]}" if frames else ""
+    return f"{said} ({kind}{place})" if said else f"{kind}{place}"
 
 
 def _call(manager: pluggy.PluginManager, name: str, hook: str, **arguments: Any) -> list[Any]:

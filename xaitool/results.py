@@ -6,15 +6,19 @@ import csv
 import json
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
 from xaitool.errors import FolderError
+from xaitool.files import filename
+from xaitool.suggest import did_you_mean
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from xaitool.contracts import ModelBundle
+    from xaitool.judge.judged import Judged
+    from xaitool.judge.shortcut import Finding
 
 
 class Run:
@@ -59,23 +63,123 @@ class Run:
         return self._table("predictions.csv")
 
     @cached_property
+    def settings(self) -> dict[str, Any]:
+        """The resolved recipe, as plain values."""
+        from xaitool.recipe.source import read
+
+        return read(self._file("recipe.lock.yaml")).data
+
+    @cached_property
+    def recipe(self) -> str:
+        """The resolved recipe, as it is written down."""
+        return self._file("recipe.lock.yaml").read_text("utf-8")
+
+    @cached_property
+    def environment(self) -> dict[str, Any]:
+        """What the run ran on: versions, machine, device, command."""
+        return self._json("environment.json")
+
+    @cached_property
+    def lr_finder(self) -> dict[str, Any]:
+        """The learning-rate search: rates, losses, the rate that was chosen, and why."""
+        return self._json("lr_finder.json")
+
+    @cached_property
+    def lrs(self) -> list[float]:
+        """The learning rate at each step of the training."""
+        return self._json("lr_schedule.json")["lrs"]  # type: ignore[no-any-return]
+
+    @cached_property
     def explained(self) -> list[dict[str, str]]:
         """The explained images, in the order of the maps."""
         return self._table("explanations/images.csv")
+
+    @cached_property
+    def images(self) -> NDArray[np.uint8]:
+        """The explained images, in the order of the maps: N×H×W×3."""
+        return self._array("explanations/images.npy")
+
+    @property
+    def methods(self) -> list[str]:
+        """The labels of the explainers that gave maps."""
+        return list(self.journal["stages"].get("explain", {}).get("methods", []))
+
+    @property
+    def targets(self) -> list[str]:
+        """The targets that were explained: ``predicted``, ``true``, ``runner_up``, or classes by name."""
+        return ["true" if target is True else target for target in self.settings["explain"]["targets"]]
+
+    def maps(self, method: str, target: str = "predicted") -> NDArray[np.float32]:
+        """An explainer's maps of the explained images: N×H×W. Raises FolderError where there are none."""
+        for what, name, known in (("method", method, self.methods), ("target", target, self.targets)):
+            if name not in known:
+                hint = did_you_mean(name, known) or f"; there are {', '.join(known) or 'none'}"
+                raise FolderError(f"{self.folder} has no maps of {what} '{name}'{hint}")
+        return self._array(f"explanations/{filename(method)}/{filename(target)}.npy")
+
+    def curves(self, method: str) -> dict[str, Any] | None:
+        """What the metric that decides saw in the first of the explained images; None where it was not asked."""
+        return self._json(f"explanations/{filename(method)}/curves.json", optional=True)
+
+    @cached_property
+    def verdicts(self) -> dict[str, Any]:
+        """Each explainer's verdict, scores and controls, as in ``verdicts.json``; empty where none was judged."""
+        return self._json("verdicts.json", optional=True) or {}
+
+    @cached_property
+    def judged(self) -> Judged:
+        """The same as objects."""
+        from xaitool.judge.judged import Judged
+
+        return Judged.from_dict(self.verdicts, self._json("judged/curves.json", optional=True) or {})
+
+    @cached_property
+    def judged_images(self) -> list[dict[str, str]]:
+        """The images that explainers were judged on, in the order of their maps; empty where none was judged."""
+        return self._table("judged/images.csv") if self.verdicts else []
+
+    def judged_maps(self, method: str) -> NDArray[np.float32]:
+        """An explainer's maps, for the predicted class, of the images it was judged on: N×H×W."""
+        return self._array(f"judged/{filename(method)}.npy")
+
+    @cached_property
+    def judged_pixels(self) -> NDArray[np.uint8]:
+        """The images that explainers were judged on: N×H×W×3."""
+        return self._array("judged/images.npy")
+
+    @cached_property
+    def shortcut(self) -> dict[str, Any] | None:
+        """What came of a planted shortcut, as in ``shortcut.json``; None where none was planted."""
+        return self._json("shortcut.json", optional=True)
+
+    @cached_property
+    def finding(self) -> Finding | None:
+        """The same as an object."""
+        from xaitool.judge.shortcut import Finding
+
+        return Finding.from_dict(self.shortcut) if self.shortcut else None
+
+    @cached_property
+    def triage(self) -> dict[str, Any] | None:
+        """What triage found out about the mistakes, as in ``triage.json``; None where it was not asked."""
+        return self._json("triage.json", optional=True)
+
+    @cached_property
+    def mistakes(self) -> list[dict[str, str]]:
+        """One row a misclassified test image, as in ``triage.csv``; empty without triage."""
+        return self._table("triage.csv") if self.triage else []
 
     @property
     def report(self) -> Path:
         """The report's file."""
         return self._file("report.html")
 
-    def maps(self, method: str, target: str = "predicted") -> NDArray[np.float32]:
-        """An explainer's maps of the explained images: N×H×W."""
-        import numpy as np
+    def write_report(self) -> Path:
+        """Draw all figures again and write ``report.html`` again, from what is in the folder."""
+        from xaitool.report.write import write_report
 
-        from xaitool.engine.folder import filename
-
-        path = self._file(f"explanations/{filename(method)}/{filename(target)}.npy")
-        return np.load(path, allow_pickle=False)  # type: ignore[no-any-return]
+        write_report(self)
+        return self.report
 
     def weights(self) -> dict[str, Any]:
         """The trained model's state dict."""
@@ -89,8 +193,25 @@ class Run:
             raise FolderError(f"{self.folder} has no {name}; run.json says how far the run got")
         return path
 
-    def _json(self, name: str) -> dict[str, Any]:
-        return json.loads(self._file(name).read_text("utf-8"))  # type: ignore[no-any-return]
+    @overload
+    def _json(self, name: str) -> dict[str, Any]: ...
+    @overload
+    def _json(self, name: str, *, optional: bool) -> dict[str, Any] | None: ...
+    def _json(self, name: str, *, optional: bool = False) -> dict[str, Any] | None:
+        if optional and not (self.folder / name).is_file():
+            return None
+        try:
+            return json.loads(self._file(name).read_text("utf-8"))  # type: ignore[no-any-return]
+        except ValueError as error:
+            raise FolderError(f"{self.folder / name} is damaged: {error}") from error
+
+    def _array(self, name: str) -> NDArray[Any]:
+        import numpy as np
+
+        try:
+            return np.load(self._file(name), allow_pickle=False)  # type: ignore[no-any-return]
+        except (ValueError, EOFError) as error:
+            raise FolderError(f"{self.folder / name} is damaged: {error}") from error
 
     def _table(self, name: str) -> list[dict[str, str]]:
         with self._file(name).open(encoding="utf-8", newline="") as file:

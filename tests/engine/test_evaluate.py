@@ -14,9 +14,9 @@ from torch.utils.data import DataLoader, TensorDataset
 import xaitool
 from xaitool import Evaluation, Subject
 from xaitool.engine.explain import check_targets, targets_of
-from xaitool.engine.folder import filename
 from xaitool.engine.select import select
 from xaitool.errors import ExplainError
+from xaitool.files import filename
 from xaitool.recipe.schema import SelectSettings
 
 CLASSES = ("cat", "dog", "owl")
@@ -35,15 +35,20 @@ def test_figures(evaluation: Evaluation) -> None:
     assert figures["accuracy"] == 3 / 5
     assert figures["misclassified"] == 2
     assert figures["confusion"] == [[1, 0, 1], [1, 1, 0], [0, 0, 1]]
-    assert figures["per_class"]["cat"] == {"recall": 1 / 2, "precision": 1 / 2, "images": 2}
-    assert figures["per_class"]["owl"] == {"recall": 1, "precision": 1 / 2, "images": 1}
+    sure = evaluation.confidence.tolist()
+    cat, owl = figures["per_class"]["cat"], figures["per_class"]["owl"]
+    assert cat.pop("confidence") == pytest.approx((sure[0] + sure[1]) / 2)  # the images that are named so
+    assert owl.pop("confidence") == pytest.approx((sure[2] + sure[4]) / 2)
+    assert cat == {"recall": 1 / 2, "precision": 1 / 2, "images": 2, "predicted": 2}
+    assert owl == {"recall": 1, "precision": 1 / 2, "images": 1, "predicted": 2}
     by_hand = [-row[label] + math.log(sum(math.exp(x) for x in row)) for row, label in zip(LOGITS, LABELS, strict=True)]
     assert figures["loss"] == pytest.approx(float(sum(by_hand)) / 5)
 
 
 def test_a_class_that_is_never_predicted_or_not_there() -> None:
     figures = Evaluation(torch.tensor([[1.0, 0, 0]]), torch.tensor([0])).figures(CLASSES)
-    assert figures["per_class"]["dog"] == {"recall": 0, "precision": 0, "images": 0}
+    nothing = {"recall": 0, "precision": 0, "images": 0, "predicted": 0, "confidence": 0}
+    assert figures["per_class"]["dog"] == nothing
 
 
 def test_table(evaluation: Evaluation) -> None:

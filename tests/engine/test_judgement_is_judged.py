@@ -17,7 +17,9 @@ from xaitool.engine.data import load_data
 from xaitool.engine.explain import gather
 from xaitool.engine.model import build_model, subject_of
 from xaitool.engine.runtime import open_runtime
-from xaitool.judge import Judge, Judgement, controls
+from xaitool.judge import controls
+from xaitool.judge.judge import Judge
+from xaitool.judge.judgement import Judgement
 from xaitool.recipe.schema import RuntimeSettings
 
 IMAGES = 120

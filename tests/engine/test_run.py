@@ -75,7 +75,7 @@ def test_the_folder_holds_all_that_happened(finished: Run) -> None:
     assert [name for name in FIGURES if not (finished.folder / "figures" / f"{name}.png").is_file()] == []
     assert [path for path in finished.folder.rglob(".*") if path.is_file()] == []  # no half-written file left
     assert finished.journal["state"] == "finished"
-    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "triage", "report"]
+    stages = ["data", "model", "tune", "fit", "evaluate", "choose", "explain", "judge", "curves", "triage", "report"]
     assert list(finished.journal["stages"]) == stages
 
 
@@ -242,10 +242,10 @@ def test_a_plugin_that_raises_is_named(tiny: Recipe, out: Path, monkeypatch: pyt
 @pytest.mark.parametrize(
     ("maps", "message"),
     [
-        (lambda images: torch.zeros(len(images), 3, 3), "float32 maps"),
+        (lambda images: torch.zeros(len(images), 3, 3), "a torch.float32 tensor"),
         (lambda images: torch.full((len(images), *images.shape[2:]), torch.nan), "NaN"),
-        (lambda images: torch.zeros(len(images), *images.shape[2:], dtype=torch.float64), "float32 maps"),
-        (lambda images: None, "float32 maps"),
+        (lambda images: torch.zeros(len(images), *images.shape[2:], dtype=torch.float64), "a torch.float32 tensor"),
+        (lambda images: None, "a torch.float32 tensor"),
     ],
 )
 def test_maps_that_break_the_contract_are_refused_before_training(
@@ -272,6 +272,24 @@ def test_a_mistake_only_the_data_or_the_model_show_is_met_before_training(
     with pytest.raises(ExplainError, match=message):
         run(tiny, set=change, out=out)
     assert "tune" not in journal(out)["stages"]
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "message"),
+    [
+        ("methods: [gradcam, gradcam++,", "methods: [gradcam, {use: gradcam++, layers: [layer9]},",
+            r"^<recipe>:25:22: explain\.methods\.1: the model has no layer 'layer9'"),
+        ("targets: [predicted,", "targets: [stars,", r"^<recipe>:24:3: explain\.targets: 'stars' is neither"),
+        ("select: {mis", "select: {ids: [nothing], mis",
+            r"^<recipe>:21:12: explain\.select\.ids: no test image is called 'nothing'"),
+    ],
+)  # fmt: skip
+def test_a_mistake_only_the_data_or_the_model_show_has_its_place_in_the_file(
+    tiny: Recipe, out: Path, before: str, after: str, message: str
+) -> None:
+    assert before in tiny.source.text
+    with pytest.raises(ExplainError, match=message):
+        run(Recipe.parse(tiny.source.text.replace(before, after)), out=out)
 
 
 def test_a_search_without_an_answer_shows_its_curve(tiny: Recipe, out: Path) -> None:

@@ -20,19 +20,10 @@ from xaitool.engine.model import build_explainers, subject_of
 from xaitool.engine.progress import Silent
 from xaitool.engine.runtime import open_runtime
 from xaitool.engine.select import Selection
-from xaitool.engine.shortcut import (
-    LEAST_EFFECT,
-    LEAST_RATIO,
-    Effect,
-    Finding,
-    Pair,
-    Pointing,
-    effect_of,
-    measure_shortcut,
-    pointing_of,
-)
+from xaitool.engine.shortcut import effect_of, measure_shortcut, pointing_of
 from xaitool.errors import DataUnavailableError
 from xaitool.judge.intervals import Interval
+from xaitool.judge.shortcut import LEAST_EFFECT, LEAST_RATIO, Effect, Finding, Pair, Pointing
 from xaitool.judge.verdict import FEWEST
 from xaitool.recipe.resolve import Recipe
 
@@ -467,7 +458,7 @@ def test_a_network_that_was_trained_to_cheat_is_caught_and_one_that_was_not_is_c
     run = xaitool.run(recipe, out=tmp_path)
     data = data_of(recipe)
     assert run.model is not None
-    explainers = build_explainers(recipe.explainers, subject_of(run.model, data), data)
+    explainers = build_explainers(recipe, subject_of(run.model, data), data)
     finding = found(recipe, data, run.model, dict(explainers))
     print(finding.sentence(), finding.as_dict())
     assert finding.cheats is cheats

@@ -15,9 +15,8 @@ from xaitool.contracts import Scores
 from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime, open_runtime
 from xaitool.errors import MetricError
-from xaitool.judge import Judge
 from xaitool.judge.choose import choose
-from xaitool.judge.judge import DEALS, SETS_OF_MAPS
+from xaitool.judge.judge import DEALS, SETS_OF_MAPS, Judge
 from xaitool.recipe.schema import RuntimeSettings
 
 SIZE, COUNT = 12, 60
@@ -262,6 +261,42 @@ def test_the_most_faithful_layer_is_chosen(runtime: Runtime) -> None:
     assert (choice.used, choice.automatic, choice.better) == ("third", True, None)
     assert max(choice.scores, key=lambda name: choice.scores[name].mean) == "third"
     assert choice.words() == "looks at third, the most faithful of 3 layers"
+
+
+class Shades(Layered):
+    """An explainer whose settings differ by a little noise only, the first having the least of it."""
+
+    def alternatives(self, subject: Subject) -> dict[str, Any]:
+        return {name: Shades(name) for name in ("first", "second", "third")}
+
+    def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+        noise = {"first": 0.0, "second": 0.02, "third": 0.04}[self.setting]
+        return evidence(images + 0.5) + noise * at_random(1)(images)
+
+
+def test_a_lead_by_chance_is_no_reason_to_leave_the_last_layer(runtime: Runtime) -> None:
+    explainer, choice = choose(judge_of(runtime), Shades("second", automatic=True))
+    assert max(choice.scores, key=lambda name: choice.scores[name].mean) == choice.best == "first"
+    assert explainer.setting == choice.used == "third"  # type: ignore[attr-defined]
+    assert choice.words() == "looks at third, the last of 3 layers that no other is clearly more faithful than"
+
+
+class Mute(Layered):
+    """An explainer that gives constant maps with its first setting."""
+
+    def alternatives(self, subject: Subject) -> dict[str, Any]:
+        return {name: Mute(name) for name in ("first", "second", "third")}
+
+    def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
+        return super().explain(subject, images, targets) * (self.setting != "first")
+
+
+def test_layers_that_cannot_be_compared_are_told(runtime: Runtime) -> None:
+    choice = choose(judge_of(runtime), Mute(automatic=True))[1]
+    assert (choice.used, list(choice.scores), choice.left_out) == ("third", ["second", "third"], ("first",))
+    assert choice.words() == (
+        "looks at third, the most faithful of 2 layers (first apart, whose maps are constant too often)"
+    )
 
 
 def test_a_named_layer_stays_and_a_clearly_better_one_is_told(runtime: Runtime) -> None:

@@ -12,10 +12,11 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from xaitool.building import build
 from xaitool.component import Component, Kind
-from xaitool.errors import Problem, RecipeError
+from xaitool.errors import ComponentError, PluginError, Problem, RecipeError
 from xaitool.plugins import Catalog, Offer, Plugin, catalog
-from xaitool.recipe import library, resolve
+from xaitool.recipe import json_schema, library, resolve
 from xaitool.recipe.lock import dump
 from xaitool.recipe.resolve import Recipe
 from xaitool.recipe.source import parse
@@ -306,6 +307,67 @@ def test_a_component_that_cannot_be_imported_is_its_plugins_fault(monkeypatch: p
     monkeypatch.setattr(resolve, "catalog", lambda: Catalog((), offers, catalog().manager))
     with pytest.raises(Exception, match=r"plugin x \(other 7\) failed in the recipe check: broken: No module named"):
         Recipe.parse(changed("{use: shapes, train: 100}", "broken"))
+
+
+def test_a_config_that_takes_anything_is_its_plugins_fault(monkeypatch: pytest.MonkeyPatch) -> None:
+    lax = Component("lax", config="pydantic:BaseModel", factory="xaitool_nowhere:build")
+    offers = (*catalog().offers, Offer("dataset", lax, Plugin("other/x", "other", "7")))
+    monkeypatch.setattr(resolve, "catalog", lambda: Catalog((), offers, catalog().manager))
+    blame = (
+        r"plugin x \(other 7\) failed in the recipe check: lax: pydantic:BaseModel should be a subclass of xaitool.Conf"
+    )
+    with pytest.raises(PluginError, match=blame):
+        Recipe.parse(changed("{use: shapes, train: 100}", "{use: lax, typo: 1}"))
+
+
+def test_the_schema_leaves_out_what_cannot_be_described_and_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    broken = Component("broken", config="xaitool_nowhere:Config", factory="xaitool_nowhere:build")
+    offers = (*catalog().offers, Offer("dataset", broken, Plugin("other/x", "other", "7")))
+    monkeypatch.setattr(json_schema, "catalog", lambda: Catalog((), offers, catalog().manager))
+    warned: list[str] = []
+    names = json_schema.json_schema(warned.append)["$defs"]["dataset"]["anyOf"][0]["enum"]
+    assert "shapes" in names
+    assert not {"broken", "other/broken"} & set(names)
+    (warning,) = warned
+    assert warning.startswith("plugin x (other 7) failed in describing its options: broken: No module named")
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ("judge: {images: 20}", "it takes explain.judge.images of 30 at least, for a verdict"),
+        ("metrics: []", "there is no metric in explain.metrics that could tell"),
+    ],
+)
+def test_a_requirement_that_cannot_be_met_is_a_mistake_with_a_place(change: str, message: str) -> None:
+    before = "  select: {misclassified: 3}\n"
+    assert the_problem(before, f"{before}  require: [faithful]\n  {change}\n") == ("11:3", "explain.require", message)
+    assert Recipe.parse(changed(before, f"{before}  {change}\n")).settings.explain.require == ()
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "options", "message"),
+    [
+        (
+            "explainer",
+            "gradcam",
+            {"layer": 3},
+            r"^explainer 'gradcam': layer: unknown option; did you mean 'layers'",
+        ),
+        ("scheduler", "onecycle", {"max_lr": "much"}, r"^scheduler 'onecycle': max_lr: should be a number"),
+        (
+            "explainr",
+            "gradcam",
+            {},
+            r"^there is no kind 'explainr'; did you mean 'explainer'\?; there are dataset",
+        ),
+    ],
+)
+def test_a_program_is_told_its_mistakes_as_a_recipe_is(
+    kind: Any, name: str, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ComponentError, match=message):
+        build(kind, name, **options)
 
 
 def test_a_bare_name_is_the_component_with_its_defaults() -> None:

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 
-from xaitool import figures
-from xaitool.engine.judge import Judged
-from xaitool.engine.report_verdicts import layers_in_use, verdict_sections
-from xaitool.engine.report_wording import explained_verdict, listed, number, trust
-from xaitool.judge import Judgement, Measure, Verdict
-from xaitool.judge.choose import Choice
+from xaitool.judge.choice import Choice
 from xaitool.judge.intervals import Interval
-from xaitool.judge.judge import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH
-from xaitool.judge.verdict import Comparison, Coverage, of_faithfulness, of_object
-from xaitool.report import FigureItem, ReportData, Section, Table, render
+from xaitool.judge.judged import Judged
+from xaitool.judge.judgement import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure
+from xaitool.judge.verdict import Comparison, Coverage, Verdict, of_faithfulness, of_object
+from xaitool.report.drawing import Drawing
+from xaitool.report.model import FigureItem, ReportData, Section, Table
+from xaitool.report.render import render
+from xaitool.report.verdicts import layers_in_use, verdict_sections
+from xaitool.report.wording import explained_verdict, listed, number, trust
 
 NAMES = (DEALT, SMOOTH, GAUSSIAN, EDGES, MEAN)
 FRACTION = np.linspace(0, 1, 4)
@@ -66,7 +65,7 @@ NAMED = Choice("abpc", LAYERS, "layer3", automatic=False, better="layer2", lead=
 
 def add(name: str, figure, alt: str, caption: str = "") -> FigureItem:
     """In place of what writes a figure, which takes a while."""
-    return FigureItem(Path(f"{name}.png"), alt, caption)
+    return FigureItem(name.encode(), alt, caption)
 
 
 def section(judged: Judged) -> Section:
@@ -84,7 +83,7 @@ def table(one: Section) -> Table:
 
 
 def pictures(one: Section) -> list[str]:
-    return [item.path.stem for each in one.parts for item in each.figures]
+    return [item.content.decode() for each in one.parts for item in each.figures]
 
 
 def test_every_score_stands_in_the_table_with_all_that_belongs_to_it():
@@ -133,18 +132,19 @@ def test_every_control_stands_in_a_table_of_its_metric():
     assert rows[1] == ("", DEALT, "+0.100", "+0.050 to +0.150", "+0.300", "+0.250 to +0.350", "60", "yes")
     assert rows[3] == ("", GAUSSIAN, "+0.500", "+0.450 to +0.550", "−0.100", "−0.150 to −0.050", "60", "no")
     assert [row[1] for row in rows[1:]] == list(NAMES)
-    assert table(faithful).caption == "Compared by abpc, higher is better."
+    assert (faithful.title, faithful.folded) == ("The figures: abpc, higher is better", True)
     assert [(row[1], row[7]) for row in table(on_object).rows[1:]] == [(CHANCE, "no"), (GAUSSIAN, "no")]
 
 
 def test_every_layer_stands_in_a_table_with_the_one_in_use_and_a_better_one_marked():
     layers = part(section(Judged({"a": FAITHFUL}, {"a": NAMED})), "Layers")
-    assert [tuple(row) for row in table(layers).rows] == [
+    (scored,) = layers.parts
+    assert [tuple(row) for row in table(scored).rows] == [
         ("a", "layer1", "+0.100", "+0.050 to +0.150", "60", ""),
         ("", "layer2", "+0.500", "+0.450 to +0.550", "60", "clearly better"),
         ("", "layer3", "+0.300", "+0.250 to +0.350", "60", "in use"),
     ]
-    assert table(layers).caption == "Scored by abpc (higher is better)."
+    assert (scored.title, scored.folded) == ("The figures: abpc (higher is better)", True)
     assert "layer2 would be clearly more faithful" in layers.text
 
 
@@ -275,21 +275,22 @@ def test_the_layers_in_use_are_told_even_where_nothing_is_to_be_said_of_them():
 
 
 def test_names_and_reasons_are_escaped_and_pictures_embedded(tmp_path):
-    def save(name: str, figure, alt: str, caption: str = "") -> FigureItem:
-        figures.save(figure, tmp_path / f"{name}.png")
-        return FigureItem(tmp_path / f"{name}.png", alt, caption)
-
     judged = Judged({EVIL: FAITHFUL}, {EVIL: NAMED}, {f"{EVIL}2": EVIL})
-    page = render(ReportData("x", "today", trust(judged), sections=verdict_sections(judged, save)))
-    assert "<script" not in page
+    page = render(ReportData("x", "today", trust(judged), sections=verdict_sections(judged, Drawing(tmp_path).chart)))
+    assert EVIL not in page
     assert page.count("&lt;script&gt;") > 5
-    assert page.count("data:image/png;base64,") == 3
+    assert page.count("data:image/svg+xml;base64,") == 3
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "verdict_curves.png",
+        "verdict_layers.png",
+        "verdict_scores.png",
+    ]
     assert re.findall(r"<h3>(.*?)</h3>", page) == [
         "All scores",
         "Compared with maps that know nothing",
         "Layers",
-        "What the words mean",
     ]
+    assert "<summary>What the words mean</summary>" in page
 
 
 def test_what_the_words_mean_is_folded_in_two_sentences_each():

@@ -67,4 +67,4 @@ def schema() -> None:
     """  # noqa: D301 - click wants the backspace character itself
     from xaitool.recipe.json_schema import json_schema
 
-    click.echo(json.dumps(json_schema(), indent=2))
+    click.echo(json.dumps(json_schema(lambda message: click.echo(f"warning: {message}", err=True)), indent=2))

@@ -12,7 +12,7 @@ from torch.nn.modules.loss import _Loss
 from torch.optim.lr_scheduler import LRScheduler
 
 from xaitool.errors import PluginError, TrainingError, XaitoolError
-from xaitool.plugins import Offer
+from xaitool.plugins import Offer, told
 from xaitool.recipe.resolve import Recipe
 
 # Modules of xaitool that call plugins, rather than helping them.
@@ -41,8 +41,9 @@ def blamed(recipe: Recipe, stage: str, running: Offer | None = None) -> Iterator
         culprit = running if running and running in suspects else suspects[0]
         if culprit is running or len(suspects) == 1:
             raise culprit.failure(stage, error) from error
-        reason = str(error) or type(error).__name__
-        raise PluginError(f"plugin {suspects[0].plugin} failed in {stage}: {reason}") from error
+        raise PluginError(
+            f"plugin {suspects[0].plugin} failed in {stage}: {told(error, _package(suspects[0]))}"
+        ) from error
 
 
 def _suspects(recipe: Recipe, traceback: TracebackType | None) -> list[Offer]:

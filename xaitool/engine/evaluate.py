@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from xaitool.borrow import borrowed
+from xaitool.engine.calibration import calibration
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.runtime import Runtime, using
 from xaitool.errors import DataUnavailableError
@@ -71,16 +72,26 @@ class Evaluation:
         """What stands in ``metrics.json``."""
         per_class = self.confusion.double()
         recall = (per_class.diagonal() / per_class.sum(1).clamp(min=1)).tolist()
-        precision = (per_class.diagonal() / per_class.sum(0).clamp(min=1)).tolist()
+        named = per_class.sum(0)
+        precision = (per_class.diagonal() / named.clamp(min=1)).tolist()
+        # How sure the model is, on the average, where it names a class: with calibration, as often as it is right.
+        sure = torch.zeros_like(named).index_add_(0, self.predicted, self.confidence.double()) / named.clamp(min=1)
         return {
             "accuracy": self.accuracy,
             "loss": self.loss,
             "images": len(self.labels),
             "misclassified": int((~self.correct).sum()),
             "per_class": {
-                name: {"recall": recall[index], "precision": precision[index], "images": int(per_class[index].sum())}
+                name: {
+                    "recall": recall[index],
+                    "precision": precision[index],
+                    "images": int(per_class[index].sum()),
+                    "predicted": int(named[index]),
+                    "confidence": float(sure[index]),
+                }
                 for index, name in enumerate(classes)
             },
+            "calibration": calibration(self.confidence, self.correct),
             "confusion": self.confusion.tolist(),
         }
 

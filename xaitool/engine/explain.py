@@ -11,11 +11,11 @@ from torch import Tensor
 
 from xaitool.contracts import Explainer, Images, Subject
 from xaitool.engine.evaluate import Evaluation
-from xaitool.engine.folder import filename
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.runtime import Runtime, using
 from xaitool.errors import ExplainError
+from xaitool.files import filename
 from xaitool.suggest import did_you_mean
 
 if TYPE_CHECKING:

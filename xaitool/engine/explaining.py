@@ -7,26 +7,34 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from xaitool.contracts import Adjustable, DataBundle, Explainer, Metric, ModelBundle, Subject
 from xaitool.engine.blame import blamed
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import Explained, explain, gather, targets_of
-from xaitool.engine.folder import RunFolder, filename
+from xaitool.engine.folder import RunFolder
 from xaitool.engine.guard import Guard
 from xaitool.engine.journal import Journal
-from xaitool.engine.judge import Judged, make_judge
+from xaitool.engine.judge import image_curves, make_judge
 from xaitool.engine.model import subject_of
+from xaitool.engine.pictures import pixels
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection
-from xaitool.engine.shortcut import Finding, measure_shortcut
+from xaitool.engine.shortcut import measure_shortcut
 from xaitool.engine.triage import triage
 from xaitool.errors import ContractError, PluginError, XaitoolError
-from xaitool.judge.choose import Choice, choose
+from xaitool.files import filename
+from xaitool.findings import listed
+from xaitool.judge.choice import Choice
+from xaitool.judge.choose import choose
 from xaitool.judge.judge import SETS_OF_MAPS, Judge
-from xaitool.judge.table import verdict_table
+from xaitool.judge.judged import Judged
+from xaitool.judge.shortcut import Finding
 from xaitool.recipe.resolve import Recipe, Resolved
 from xaitool.triage.result import Triage
 
@@ -105,10 +113,13 @@ class Explaining:
             ids = [data.test_ids[row] for row in rows.tolist()]
             chosen = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
             self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
+            self.folder.write_array("explanations/images.npy", pixels(data, explained.images))
             for component in self.recipe.explainers:
                 with self._excused(component, "explain"):
                     explained.maps[component.label] = self._maps(component, explainers[component.label], explained)
             explained.failed.update(self.failures.get("explain", {}))
+            for label in explained.failed:  # maps of an explainer that has left the model changed are none
+                explained.maps.pop(label, None)
             record |= {"images": len(ids), "methods": list(explained.maps), "failed": explained.failed}
         self.display.line(f"explained: {len(ids)} images by {', '.join(explained.maps) or 'no method'}")
         return explained
@@ -127,12 +138,40 @@ class Explaining:
                         with self._excused(component, "judge"):
                             judged.judgements[label] = judge.judge(label, explainers[label])
             judged.failed.update(self.failures.get("judge", {}))
-            self.folder.write_json("verdicts.json", judged.as_dict())
+            self._keep(judged, rows)
             verdicts = {label: each.verdict.words() for label, each in judged.judgements.items()}
             record |= {"images": len(rows), "verdicts": verdicts, "failed": judged.failed}
-        for line in verdict_table(judged.judgements):
-            self.display.line(line)
+        count = len(judged.judgements)
+        self.display.line(f"judged: {count} explainer{'s' * (count != 1)} on {len(rows)} images")
         return judged
+
+    def curves(self, explained: Explained) -> None:
+        """What the metric that decides sees in single images: ``explanations/<method>/curves.json``."""
+        settings = self.recipe.settings.explain.judge
+        rows = explained.rows[: settings.curves if settings.images else 0]
+        metric = next((name for name, each in self.metrics.items() if each.aspect == "faithfulness"), None)
+        maps = {label: each["predicted"] for label, each in explained.maps.items() if "predicted" in each}
+        if metric is None or not len(rows) or not maps:
+            return
+        trained = self.trained
+        with self.journal.stage("curves"), self.display.bar("curves of single images", len(maps) * len(rows)) as bar:
+            for component in self.recipe.explainers:
+                if component.label in maps:
+                    with self._excused(component, "curves"):
+                        found = image_curves(
+                            metric,
+                            self.metrics[metric],
+                            trained.subject,
+                            trained.data,
+                            trained.evaluation,
+                            rows,
+                            torch.from_numpy(maps[component.label][: len(rows)]),
+                            seed=derive(self.seed, "curves"),
+                            runtime=self.runtime,
+                        )
+                        if found:
+                            self.folder.write_json(f"explanations/{filename(component.label)}/curves.json", found)
+                    bar(len(rows))
 
     def shortcut(self, explainers: Explainers, explained: Explained) -> Finding | None:
         """Where the data have a planted shortcut: whether the model uses it, and whether the explainers show it."""
@@ -176,6 +215,18 @@ class Explaining:
         if found:
             self.display.line(f"triage: {len(found.rows):,} mistakes in triage.csv")
         return found
+
+    def _keep(self, judged: Judged, rows: Tensor) -> None:
+        """Verdicts and curves, and the judged images with their maps: another run's can be compared with them."""
+        data, evaluation = self.trained.data, self.trained.evaluation
+        self.folder.write_json("verdicts.json", judged.as_dict())
+        self.folder.write_json("judged/curves.json", judged.curves_as_dict())
+        images = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
+        ids = [data.test_ids[row] for row in rows.tolist()]
+        self.folder.write_text("judged/images.csv", images.table(ids, data.classes))
+        self.folder.write_array("judged/images.npy", pixels(data, gather(data.test, rows)))
+        for label, judgement in judged.judgements.items():
+            self.folder.write_array(f"judged/{filename(label)}.npy", judgement.maps)
 
     def _maps(self, component: Resolved, explainer: Explainer, explained: Explained) -> dict[str, Any]:
         """One explainer's maps by target, each written down as soon as it is there."""
@@ -230,10 +281,14 @@ class Explaining:
             message = str(error)
             if not isinstance(error, PluginError):  # which names neither
                 message = f"{label} (plugin {offer.plugin}) failed in {stage}: {message}"
-            if message not in self.told_failures():
+            if message not in (known for stage in self.failures.values() for known in stage.values()):
                 self.display.warn(message)
             self.failures.setdefault(stage, {})[label] = message
 
     def told_failures(self) -> list[str]:
-        """Every failure once, in the order in which they happened."""
-        return list(dict.fromkeys(message for stage in self.failures.values() for message in stage.values()))
+        """Every failure once, in the order in which they happened; the same one in several stages names them all."""
+        stages: dict[str, list[str]] = {}
+        for stage, messages in self.failures.items():
+            for message in dict.fromkeys(messages.values()):
+                stages.setdefault(message.replace(f" in {stage}: ", " in \0: ", 1), []).append(stage)
+        return [message.replace("\0", listed(where)) for message, where in stages.items()]

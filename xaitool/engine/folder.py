@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import io
 import json
 import logging
 import math
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import datetime
@@ -15,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaitool.errors import FolderError
-from xaitool.files import write_whole
+from xaitool.files import filename, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -122,12 +120,6 @@ class RunFolder:
             log.setLevel(before)
             log.propagate = propagate
             handler.close()
-
-
-def filename(text: str) -> str:
-    """A class or method name as part of a file name; one that must be changed gets a digest, to stay unlike others."""
-    safe = re.sub(r"[^\w.+-]+", "_", text).strip(".")[:80]
-    return safe if safe and safe == text else f"{safe}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
 
 
 def _finite(data: Any) -> Any:

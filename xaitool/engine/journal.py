@@ -15,6 +15,8 @@ from xaitool.engine.progress import Display
 from xaitool.engine.randomness import kept
 from xaitool.errors import XaitoolError
 from xaitool.plugins import catalog
+from xaitool.results import Run
+from xaitool.summary import Summary
 
 log = logging.getLogger("xaitool")
 
@@ -80,6 +82,7 @@ class Journal:
             self.state["stage"] = None
         self._write()
         self._observe("xaitool_run_finished", state=state, error=error)
+        self.display.summary(Summary.of(Run(self.folder.path)))
 
     def _observe(self, hook: str, **arguments: Any) -> None:
         with kept():  # whatever an observer draws at random or writes into a record, the run stays the same

@@ -2,65 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from xaitool.contracts import Adjustable, DataBundle, Explainer, Metric, Subject
+from xaitool.contracts import Adjustable, DataBundle, Explainer, Given, Metric, Subject
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import gather
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
-from xaitool.errors import MetricError, VerdictError
-from xaitool.judge import Judge, Judgement
-from xaitool.judge.choose import Choice
-from xaitool.judge.verdict import FEWEST
+from xaitool.errors import MetricError
+from xaitool.judge.judge import Judge
 from xaitool.recipe.resolve import Resolved
 from xaitool.recipe.schema import ExplainSettings
 
 
-@dataclass(frozen=True)
-class Judged:
-    """The judgement of each explainer and how its layer was chosen, by label; and why others were not judged."""
-
-    judgements: dict[str, Judgement] = field(default_factory=dict)
-    choices: dict[str, Choice] = field(default_factory=dict)
-    failed: dict[str, str] = field(default_factory=dict)
-
-    def as_dict(self) -> dict[str, Any]:
-        """``verdicts.json``."""
-        return {
-            label: {**judgement.as_dict(), "layers": self.choices[label].as_dict() if label in self.choices else None}
-            for label, judgement in self.judgements.items()
-        }
-
-    def check(self, settings: ExplainSettings, labels: Iterable[str]) -> None:
-        """Raise VerdictError where one of the explainers called `labels` falls short of what the recipe requires."""
-        short = [
-            f"{label} is not {requirement.replace('_', ' ')} ({judgement.verdict.words()})"
-            for label, judgement in self.judgements.items()
-            for requirement in settings.require
-            if not judgement.verdict.meets(requirement)
-        ]
-        unjudged = [label for label in labels if label not in self.judgements]
-        short += [f"{label} was not judged" for label in unjudged if settings.require]
-        if short:
-            raise VerdictError("explain.require is not met: " + "; ".join(short))
-
-
-def build_metrics(
-    components: tuple[Resolved, ...], settings: ExplainSettings, data: DataBundle, explainers: Iterable[str]
-) -> dict[str, Metric]:
+def build_metrics(components: tuple[Resolved, ...], settings: ExplainSettings, data: DataBundle) -> dict[str, Metric]:
     """Build the metrics by label. Raises MetricError where the recipe requires what none of them can tell here."""
     metrics = {component.label: Seam(component).metric(component.build("judge")) for component in components}
     aspects = {metric.aspect for metric in metrics.values()} if settings.judge.images else set()
-    if settings.require and not list(explainers):
-        raise MetricError("explain.require is there, but no method in explain.methods that could meet it")
-    if settings.require and settings.judge.images < FEWEST:
-        raise MetricError(f"explain.require takes explain.judge.images of {FEWEST} at least, for a verdict")
     if "finds_the_object" in settings.require and data.test_masks is None:
         raise MetricError("explain.require asks for finds_the_object, but this data set knows no true places (masks)")
     needed = {"about_the_model": "model", "finds_the_object": "localisation"}
@@ -111,3 +74,38 @@ def make_judge(
         runtime=runtime,
         tick=tick,
     )
+
+
+def image_curves(
+    name: str,
+    metric: Metric,
+    subject: Subject,
+    data: DataBundle,
+    evaluation: Evaluation,
+    rows: Tensor,
+    maps: Tensor,
+    *,
+    seed: int,
+    runtime: Runtime,
+) -> dict[str, Any] | None:
+    """A metric's curves of single images, as ``explanations/METHOD/curves.json`` has them; None where it has none.
+
+    rows: of N images in the test set; maps: N×H×W float32, of their predicted classes.
+    """
+    masks = data.test_masks
+    mask = torch.stack([masks[row] for row in rows.tolist()]).to(runtime.device) if masks is not None else None
+    runtime.place(subject.module)
+    scores = metric.score(
+        subject,
+        runtime.to_device(gather(data.test, rows)),
+        evaluation.predicted[rows].to(runtime.device),
+        maps.to(runtime.device),
+        Given([data.test_ids[row] for row in rows.tolist()], seed, mask),
+    )
+    if not scores.curves:
+        return None
+    values, curves = np.asarray(scores.values, np.float64), {}
+    for line, points in scores.curves.items():
+        curve = np.asarray(points, np.float64)
+        curves[line] = (curve if curve.ndim == 1 else np.where(np.isfinite(values)[:, None], curve, np.nan)).round(4)
+    return {"metric": name, "scores": values.tolist(), **{line: each.tolist() for line, each in curves.items()}}

@@ -7,9 +7,10 @@ import torchinfo
 
 from xaitool.borrow import borrowed
 from xaitool.contracts import DataBundle, Explainer, ModelBundle, Subject
+from xaitool.engine.placed import placed
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam, check_subject_explains
-from xaitool.recipe.resolve import Resolved
+from xaitool.recipe.resolve import Recipe, Resolved
 
 
 def build_model(component: Resolved, data: DataBundle, seed: int) -> ModelBundle:
@@ -26,13 +27,14 @@ def subject_of(model: ModelBundle, data: DataBundle) -> Subject:
     return Subject(model.module, model.cam_layers, data.mean, data.std)
 
 
-def build_explainers(components: tuple[Resolved, ...], subject: Subject, data: DataBundle) -> dict[str, Explainer]:
-    """Build the explainers by label, each tried on one image, so that a wrong layer is met before training."""
+def build_explainers(recipe: Recipe, subject: Subject, data: DataBundle) -> dict[str, Explainer]:
+    """Build a recipe's explainers by label, each tried on one image, so that a wrong layer is met before training."""
     explainers = {}
-    for component in components:
+    for place, component in enumerate(recipe.explainers):
         seam = Seam(component)
-        explainers[component.label] = explainer = seam.explainer(component.build("explain"))
-        check_subject_explains(seam, explainer, subject, data.test[0][0])
+        with placed(recipe.source, "explain", "methods", place):
+            explainers[component.label] = explainer = seam.explainer(component.build("explain"))
+            check_subject_explains(seam, explainer, subject, data.test[0][0])
     return explainers
 
 

@@ -19,3 +19,8 @@ def pictures(data: DataBundle, images: Tensor) -> Any:
     if shown.shape[-1] == 1:
         shown = shown.expand(-1, -1, -1, 3)
     return F.pad(shown, (0, max(0, 3 - shown.shape[-1])))[..., :3].numpy()
+
+
+def pixels(data: DataBundle, images: Tensor) -> Any:
+    """The same as N×H×W×3 uint8, as picture files have them."""
+    return (pictures(data, images) * 255).round().astype("uint8")

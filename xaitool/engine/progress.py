@@ -6,7 +6,7 @@ import logging
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from rich.console import Console
 from rich.progress import (
@@ -22,6 +22,9 @@ from rich.progress import (
 from rich.text import Text
 
 from xaitool import tracing
+
+if TYPE_CHECKING:
+    from xaitool.summary import Summary
 
 log = logging.getLogger("xaitool")
 
@@ -50,6 +53,12 @@ class Display:
         log.warning(text)
         self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
 
+    def summary(self, summary: Summary) -> None:
+        """Say what came of the run; one that came to no test results has its error to speak for it."""
+        if summary.accuracy is not None:
+            for line in ("", *summary.lines(min(self.console.width, 80))):
+                self.line(line)
+
     @contextmanager
     def relaying(self) -> Iterator[None]:
         """Also say what plugins and helpers log under ``xaitool.…`` (that a data set is being decoded, say)."""
@@ -74,7 +83,8 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
-            disable=not self.console.is_terminal,
+            # Colour can be forced where there is no terminal, as CI does; bars cannot.
+            disable=not (self.console.is_interactive and self.console.file.isatty()),
             redirect_stdout=False,
             redirect_stderr=False,
         )
@@ -95,6 +105,23 @@ class Silent(Display):
 
     def __init__(self) -> None:
         super().__init__(Console(quiet=True))
+
+
+class ForScripts(Silent):
+    """Warnings only, on stderr. Keeps the run's summary for the caller."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.kept: Summary | None = None
+
+    def warn(self, text: str) -> None:
+        """Say one thing that deserves attention."""
+        super().warn(text)
+        print(f"warning: {text}", file=sys.stderr)
+
+    def summary(self, summary: Summary) -> None:
+        """Keep it."""
+        self.kept = summary
 
 
 class _Relay(logging.Handler):

@@ -11,7 +11,6 @@ from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import kept
-from xaitool.engine.report import Outcome
 from xaitool.engine.runtime import open_runtime
 from xaitool.engine.stages import Stages
 from xaitool.recipe.resolve import Recipe
@@ -48,14 +47,15 @@ def _story(stages: Stages) -> ModelBundle:
     data = stages.load_data()
     model, explainers, metrics = stages.build_model(data)
     scheduler, tuned = stages.tune(model, data)
-    fitted = stages.fit(model, data, scheduler, tuned)
+    stages.fit(model, data, scheduler, tuned)
     evaluation = stages.evaluate(model, data)
     explaining = stages.explaining(model, data, evaluation, metrics)
     explainers, choices = explaining.choose(explainers)
     explained = explaining.explain(explainers)
     judged = explaining.judge(explainers, choices, explained)
-    finding = explaining.shortcut(explainers, explained)
-    triaged = explaining.triage(explainers, explained)
-    stages.report(Outcome(explaining.trained, tuned, fitted, explained, judged, finding, triaged))
+    explaining.curves(explained)
+    explaining.shortcut(explainers, explained)
+    explaining.triage(explainers, explained)
+    stages.report(data)
     stages.end(judged, explaining.told_failures())
     return model

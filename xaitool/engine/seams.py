@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Subject, Tuned
+from xaitool.contracts import DataBundle, Explainer, Given, Metric, ModelBundle, Scheduler, Scores, Subject, Tuned
+from xaitool.engine.guard import Guard
 from xaitool.errors import ContractError, XaitoolError
 from xaitool.recipe.resolve import Resolved
 
@@ -107,25 +109,71 @@ class Seam:
         self.require(
             isinstance(metric, Metric), "should return an object with aspect, direction, range, needs and score"
         )
-        return metric  # type: ignore[no-any-return]
+        return CheckedMetric(metric, self)
 
     def maps(self, maps: Any, images: Tensor) -> Tensor:
         """Maps of the right shape, all finite."""
         expected = (len(images), *images.shape[2:])
         self.require(
             isinstance(maps, Tensor) and maps.dtype == torch.float32 and tuple(maps.shape) == expected,
-            f"should give float32 maps of {expected}, not {getattr(maps, 'dtype', type(maps).__name__)} "
-            f"{tuple(getattr(maps, 'shape', ()))}",
+            f"should give maps as a torch.float32 tensor of {expected}, not as {_kind(maps)}",
         )
         self.require(bool(maps.isfinite().all()), "gives maps with NaN or infinite values")
         return maps  # type: ignore[no-any-return]
 
 
+class CheckedMetric:
+    """A metric whose scores are checked whenever it gives some; see :class:`~xaitool.contracts.Metric`."""
+
+    def __init__(self, metric: Metric, seam: Seam) -> None:
+        self.aspect, self.direction, self.range, self.needs = (
+            metric.aspect,
+            metric.direction,
+            metric.range,
+            metric.needs,
+        )
+        self._metric = metric
+        self._seam = seam
+
+    def score(self, subject: Subject, images: Tensor, targets: Tensor, maps: Tensor, given: Given, /) -> Scores:
+        """Scores of the right number, within the metric's range."""
+        scores = self._metric.score(subject, images, targets, maps, given)
+        require, count = self._seam.require, len(images)
+        require(isinstance(scores, Scores), f"should give Scores, not {_kind(scores)}")
+        for name in ("values", "status", "chance"):
+            found = getattr(scores, name)
+            optional = name != "values" and not len(found)
+            require(optional or len(found) == count, f"gave {len(found)} {name} for {count} images")
+        low, high = self.range
+        for value in (*scores.values, *scores.chance):
+            slack = 1e-4 * max(1.0, abs(value))
+            within = math.isnan(value) or low - slack <= value <= high + slack
+            require(within, f"gave a score of {value:.4g}, out of its range of {low:g} to {high:g}")
+        for name, curve in scores.curves.items():
+            shape = np.shape(curve)
+            require(len(shape) == 1 or shape[0] == count, f"gave {shape[0]} curves '{name}' for {count} images")
+        return scores
+
+
 def check_subject_explains(seam: Seam, explainer: Explainer, subject: Subject, image: Tensor) -> None:
     """Explain one image for class 0, so that a wrong layer name is met before training and not after it."""
     images = image[None].to(next(subject.module.parameters()).device)
-    with seam.component.offer.blamed("a trial explanation before training"):
-        seam.maps(explainer.explain(subject, images, torch.zeros(1, dtype=torch.int64)), images)
+    guard = Guard(subject.module)
+    try:
+        with seam.component.offer.blamed("a trial explanation before training"):
+            seam.maps(explainer.explain(subject, images, torch.zeros(1, dtype=torch.int64)), images)
+        changes = ", ".join(guard.changes())
+        seam.require(not changes, f"leaves the model changed ({changes}) by a trial explanation before training")
+    finally:
+        guard.restore()
+
+
+def _kind(value: Any) -> str:
+    """``a torch.float32 tensor of (1, 16, 32)``, ``a numpy.ndarray``."""
+    if isinstance(value, Tensor):
+        return f"a {value.dtype} tensor of {tuple(value.shape)}"
+    module = type(value).__module__
+    return f"a {'' if module == 'builtins' else module + '.'}{type(value).__qualname__}"
 
 
 def _forward(module: nn.Module, images: Tensor) -> Any:

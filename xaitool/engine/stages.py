@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from xaitool import figures
 from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Tuned
 from xaitool.engine.blame import blamed
 from xaitool.engine.data import load_data
@@ -17,18 +18,22 @@ from xaitool.engine.explaining import Explaining, Trained
 from xaitool.engine.fit import Fitted, fit
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
-from xaitool.engine.judge import Judged, build_metrics, check_automatic
+from xaitool.engine.judge import build_metrics, check_automatic
 from xaitool.engine.model import build_explainers, build_model, subject_of, summary
+from xaitool.engine.placed import placed
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
-from xaitool.engine.report import Outcome, picture_lr_search, report
 from xaitool.engine.runtime import Runtime
+from xaitool.engine.samples import draw_samples
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import check_ids, select
 from xaitool.engine.tune import tune
 from xaitool.errors import PluginError, TrainingError, TuningError
+from xaitool.judge.judged import Judged
 from xaitool.recipe.lock import differences
 from xaitool.recipe.resolve import Recipe
+from xaitool.report.write import write_report
+from xaitool.results import Run
 
 
 class Stages:
@@ -60,8 +65,10 @@ class Stages:
         """The data set, and whether its classes are those that the recipe speaks of."""
         with self.journal.stage("data") as record:
             data = load_data(self.recipe.dataset, self.seed)
-            check_targets(self.settings.explain.targets, data.classes)
-            check_ids(self.settings.explain.select, data.test_ids)
+            with placed(self.recipe.source, "explain", "targets"):
+                check_targets(self.settings.explain.targets, data.classes)
+            with placed(self.recipe.source, "explain", "select", "ids"):
+                check_ids(self.settings.explain.select, data.test_ids)
             record |= {
                 "train": len(data.train),
                 "test": len(data.test),
@@ -78,8 +85,8 @@ class Stages:
         """The model, the explainers that were tried on it, and what they will be judged by."""
         with self.journal.stage("model") as record:
             model = build_model(self.recipe.model, data, self.seed)
-            explainers = build_explainers(self.recipe.explainers, subject_of(model, data), data)
-            metrics = build_metrics(self.recipe.metrics, self.settings.explain, data, explainers)
+            explainers = build_explainers(self.recipe, subject_of(model, data), data)
+            metrics = build_metrics(self.recipe.metrics, self.settings.explain, data)
             check_automatic(explainers, metrics, self.settings.explain)
             about = summary(model)
             log.info("model\n%s", about)
@@ -117,7 +124,8 @@ class Stages:
                     )
             except TuningError as error:
                 self.folder.write_json("lr_finder.json", {"lrs": error.lrs, "losses": error.losses, "max_lr": None})
-                picture = picture_lr_search(self.folder, error.lrs, error.losses, None, "no learning rate was found")
+                drawn = figures.lr_curve(error.lrs, error.losses, None, "no learning rate was found")
+                picture = self.folder.write_figure("lr_finder", drawn)
                 raise TuningError(f"{error}; the curve is in {picture}", error.lrs, error.losses) from error
             seam.tuned(tuned)
             curve = {"lrs": list(tuned.lrs), "losses": list(tuned.losses)}
@@ -152,6 +160,7 @@ class Stages:
                     display=self.display,
                     on_epoch=keep,
                 )
+            self.folder.write_json("lr_schedule.json", {"lrs": fitted.lrs})
             model.module.eval()
             self.folder.write_weights("model.safetensors", model.module.state_dict())
         return fitted
@@ -180,10 +189,11 @@ class Stages:
         trained = Trained(model, data, evaluation, selection)
         return Explaining(self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics)
 
-    def report(self, outcome: Outcome) -> None:
-        """The pictures and the page."""
+    def report(self, data: DataBundle) -> None:
+        """The pictures and the page, from what the stages before have left in the folder; and the outcome in short."""
         with self.journal.stage("report"):
-            page = report(self.recipe, self.folder, self.journal.state, self.runtime, outcome)
+            draw_samples(self.folder, data, self.seed)
+            page = write_report(Run(self.folder.path), html=self.settings.report.html)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
 
     def end(self, judged: Judged, failures: Sequence[str]) -> None:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import replace
 
 import numpy as np
 
 from xaitool.contracts import Adjustable, Explainer
 from xaitool.engine.randomness import derive
 from xaitool.errors import MetricError
+from xaitool.judge.choice import Choice
 from xaitool.judge.intervals import LEVEL, RESAMPLES, Interval, interval
 from xaitool.judge.judge import Judge
 from xaitool.judge.verdict import FEWEST, margin_of
@@ -19,50 +18,11 @@ from xaitool.judge.verdict import FEWEST, margin_of
 _OFTEN = 0.8
 
 
-@dataclass(frozen=True)
-class Choice:
-    """The settings of an explainer that were tried, and which of them is used.
-
-    metric: what they were scored by. scores: by setting, over the images on which all of them have one. used: the
-    setting in use; automatic: whether it was chosen here, as the best; too_few: whether it was to be, and there were
-    too few images. better: another that is better beyond chance and by enough to mean anything, where the one in use
-    was given; lead: by how much, image by image, the interval being as much wider as there are settings that could
-    have come out best (Bonferroni).
-    """
-
-    metric: str
-    scores: Mapping[str, Interval]
-    used: str
-    automatic: bool
-    better: str | None = None
-    lead: Interval | None = None
-    too_few: bool = False
-
-    def words(self) -> str | None:
-        """What a reader should know of it, where there is anything."""
-        if self.automatic:
-            return f"looks at {self.used}, the most faithful of {len(self.scores)} layers"
-        if self.too_few:
-            return f"looks at {self.used}, as it does by itself: too few images to choose a layer"
-        if self.better and self.lead:
-            return f"looks at {self.used}; {self.better} would be clearly more faithful ({self.lead})"
-        return None
-
-    def as_dict(self) -> dict[str, Any]:
-        """As ``verdicts.json`` has it."""
-        return {
-            "metric": self.metric,
-            "used": self.used,
-            "automatic": self.automatic,
-            "too_few": self.too_few,
-            "better": self.better,
-            "lead": self.lead.as_dict() if self.lead else None,
-            "scores": {name: each.as_dict() for name, each in self.scores.items()},
-        }
-
-
 def choose(judge: Judge, explainer: Adjustable) -> tuple[Explainer, Choice]:
     """Score every setting of an explainer by the metric that decides its verdict; gives the explainer to use.
+
+    Where that is to be chosen, it is the last setting (of layers: the deepest, which knows most of the class) that the
+    best one is not clearly better than: a lead by chance is no reason to leave the usual layer.
 
     judge: over images that are used for nothing else. An explainer whose setting was given is returned as it is; so is
     its own setting, where there are too few images to choose. Raises MetricError where no metric measures faithfulness.
@@ -82,13 +42,20 @@ def choose(judge: Judge, explainer: Adjustable) -> tuple[Explainer, Choice]:
     sign = -1 if judge.metrics[metric].direction == "lower" else 1
     best = max(scores, key=lambda name: np.nan_to_num(sign * scores[name].mean, nan=-np.inf))
     enough = int(shared.sum()) >= FEWEST
+
+    def lead(name: str, rivals: int = 1) -> Interval:
+        """How far the best is ahead, at the level of all that could have come out best by chance (Bonferroni)."""
+        difference = np.where(shared, sign * (values[best] - values[name]), np.nan)
+        return interval(difference, seed, RESAMPLES * rivals, 1 - (1 - LEVEL) / rivals)
+
+    def clear(lead: Interval) -> bool:
+        return lead.low > 0 and lead.mean >= margin_of(judge.metrics[metric].range)
+
     if explainer.automatic:
-        used = best if enough else used
-        return settings[used], Choice(metric, scores, used, automatic=enough, too_few=not enough)
-    # The best of many is ahead by chance too, so its lead is tested at the level of all that could have been it.
-    rivals = max(1, len(often) - 1)
-    difference = np.where(shared, sign * (values[best] - values[used]), np.nan)
-    lead = interval(difference, seed, RESAMPLES * rivals, 1 - (1 - LEVEL) / rivals)
-    if enough and lead.low > 0 and lead.mean >= margin_of(judge.metrics[metric].range):
-        return settings[used], Choice(metric, scores, used, False, best, lead)
-    return settings[used], Choice(metric, scores, used, False)
+        used = next(name for name in reversed(often) if not clear(lead(name))) if enough else used
+        choice = Choice(metric, scores, used, automatic=enough, too_few=not enough, best=best if used != best else None)
+    elif enough and clear(ahead := lead(used, max(1, len(often) - 1))):
+        choice = Choice(metric, scores, used, automatic=False, better=best, lead=ahead)
+    else:
+        choice = Choice(metric, scores, used, automatic=False)
+    return settings[used], replace(choice, left_out=tuple(name for name in values if name not in often))

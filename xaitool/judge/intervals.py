@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -35,6 +36,12 @@ class Interval:
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
         return {"mean": self.mean, "low": self.low, "high": self.high, "n": self.n}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back; the spread is not written down."""
+        mean, low, high = (math.nan if record[key] is None else record[key] for key in ("mean", "low", "high"))
+        return cls(mean, low, high, record["n"], math.nan)
 
     def images_needed(self) -> int | None:
         """How many images it would take for a mean of this size to be told from zero; None where it is zero."""

@@ -15,7 +15,7 @@ from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime
 from xaitool.errors import MetricError
 from xaitool.judge import controls
-from xaitool.judge.judgement import Judgement, Measure, mean_curves
+from xaitool.judge.judgement import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure, mean_curves
 from xaitool.judge.verdict import Comparison, Verdict, of_faithfulness, of_model, of_object
 
 # How often an explainer's maps are dealt to other images; each image's null score is the mean over the deals.
@@ -23,14 +23,6 @@ DEALS = 5
 
 # Sets of maps that are scored for one explainer: its own, the dealt ones, and four controls.
 SETS_OF_MAPS = 1 + DEALS + 4
-
-# The controls by name, as sentences speak of them.
-DEALT = "its own maps of other images"
-SMOOTH = "a random smooth map"
-GAUSSIAN = "a centred Gaussian"
-EDGES = "a Sobel edge map"
-MEAN = "its own mean map"
-CHANCE = "chance"
 
 Rivals = Mapping[str, Callable[[], list[Tensor]]]
 
@@ -92,7 +84,8 @@ class Judge:
             for name, metric in self.metrics.items()
         )
         self.tick(len(self.images))
-        return self._against_controls(Judgement(label, Verdict(None), measures), self._rivals(maps, grid), grid)
+        unjudged = Judgement(label, Verdict(None), measures, maps=maps.cpu().numpy())
+        return self._against_controls(unjudged, self._rivals(maps, grid), grid)
 
     def _explained(self, explainer: Explainer) -> tuple[Tensor, Given]:
         """An explainer's maps, and what metrics may use besides."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from xaitool.judge.intervals import Interval
 
@@ -60,7 +60,13 @@ class Comparison:
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
         found = {"difference": self.difference.as_dict(), "measured": self.measured, "beaten": self.beaten}
-        return {"name": self.name, **self.control.as_dict(), **found}
+        return {"name": self.name, **self.control.as_dict(), **found, "margin": self.margin}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back."""
+        own, difference = Interval.from_dict(record), Interval.from_dict(record["difference"])
+        return cls(record["name"], own, difference, record["margin"])
 
 
 @dataclass(frozen=True)
@@ -80,6 +86,15 @@ class Coverage:
     def enough(self) -> bool:
         """Whether what is said of these images can be said of the explainer."""
         return self.part >= LEAST_COVERAGE
+
+    def as_dict(self) -> dict[str, Any]:
+        """As ``verdicts.json`` has it."""
+        return {"scored": self.scored, "images": self.images, "part": self.part, "left_out": dict(self.left_out)}
+
+    @classmethod
+    def from_dict(cls, record: Mapping[str, Any]) -> Self:
+        """Read back."""
+        return cls(record["scored"], record["images"], record["left_out"])
 
     def missing(self) -> str:
         """``36 of 60 are constant``: why the others have no score."""

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from xaitool.component import Kind
+from xaitool.errors import PluginError
 from xaitool.plugins import Catalog, Offer, catalog
 from xaitool.recipe.resolve import LABELLED
 from xaitool.recipe.schema import Settings
 
 
-def json_schema() -> dict[str, Any]:
-    """A JSON schema (draft 2020-12) with all components of the plugins that are installed and whole."""
+def json_schema(warn: Callable[[str], None] = lambda _message: None) -> dict[str, Any]:
+    """A JSON schema (draft 2020-12) with all components of the plugins that are installed and whole.
+
+    warn: is told of each component whose options cannot be had; it is left out.
+    """
     offers = catalog()
     schema = Settings.model_json_schema(by_alias=True)
     definitions = schema["$defs"]
@@ -23,7 +28,7 @@ def json_schema() -> dict[str, Any]:
         ("metric", definitions["ExplainSettings"], "metrics"),
     ]
     for kind, holder, key in slots:
-        definitions[kind] = _any_of(offers, kind, definitions)
+        definitions[kind] = _any_of(offers, kind, definitions, warn)
         before = holder["properties"][key]
         reference = {"$ref": f"#/$defs/{kind}"}
         described = {"description": before["description"]} if "description" in before else {}
@@ -34,12 +39,20 @@ def json_schema() -> dict[str, Any]:
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
-def _any_of(offers: Catalog, kind: Kind, definitions: dict[str, Any]) -> dict[str, Any]:
+def _any_of(offers: Catalog, kind: Kind, definitions: dict[str, Any], warn: Callable[[str], None]) -> dict[str, Any]:
     """A component of this kind: a bare name, or ``use`` and the options of that name."""
-    found = offers.of_kind(kind)
-    bare = [offer.component.name for offer in found]
-    names = [name for name in bare if bare.count(name) == 1] + [offer.full_name for offer in found]
-    return {"anyOf": [{"enum": names}, *(_one(offer, bare, definitions) for offer in found)]}
+    bare = [offer.component.name for offer in offers.of_kind(kind)]
+    whole, described = [], []
+    for offer in offers.of_kind(kind):
+        try:
+            with offer.blamed("describing its options"):
+                described.append(_one(offer, bare, definitions))
+        except PluginError as error:
+            warn(f"{error}; it is left out")
+        else:
+            whole.append(offer)
+    names = [offer.component.name for offer in whole if bare.count(offer.component.name) == 1]
+    return {"anyOf": [{"enum": [*names, *(offer.full_name for offer in whole)]}, *described]}
 
 
 def _one(offer: Offer, bare: list[str], definitions: dict[str, Any]) -> dict[str, Any]:

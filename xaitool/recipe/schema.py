@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, StrictBool, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    ValidationError,
+    WithJsonSchema,
+    model_validator,
+)
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from xaitool.config import Config
 
@@ -138,6 +147,9 @@ class JudgeSettings(Config):
         description="How many test images to judge on, drawn with the recipe's seed, and as many again, kept apart, to "
         "choose layers on; 0: do not judge.",
     )
+    curves: int = Field(
+        100, ge=0, description="Of how many explained images the report shows the perturbation curves, one by one."
+    )
 
 
 # What explanations are judged by where a recipe does not say; names, as in any recipe: the core imports none of them.
@@ -167,11 +179,30 @@ class ExplainSettings(Config):
         (), description="What every explainer's verdict must be; the exit status is 3 where one falls short."
     )
 
+    @model_validator(mode="after")
+    def _can_be_required(self) -> Self:
+        """What no run of this recipe could meet is a mistake in the recipe."""
+        from xaitool.judge.verdict import FEWEST
+
+        missing = []
+        if not self.methods:
+            missing.append("there is no method in explain.methods that could meet it")
+        if self.judge.images < FEWEST:
+            missing.append(f"it takes explain.judge.images of {FEWEST} at least, for a verdict")
+        if not self.metrics:
+            missing.append("there is no metric in explain.metrics that could tell")
+        if self.require and missing:
+            message = PydanticCustomError("at_key", "{message}", {"message": "; ".join(missing)})
+            detail = InitErrorDetails(type=message, loc=("require",), input=None)
+            raise ValidationError.from_exception_data("ExplainSettings", [detail])
+        return self
+
 
 class ReportSettings(Config):
     """The report."""
 
     html: StrictBool = Field(True, description="Write report.html.")
+    svg: StrictBool = Field(False, description="Write every chart in figures/ as SVG too.")
 
 
 class Locked(Config):

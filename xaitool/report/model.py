@@ -4,14 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+
+from markupsafe import Markup
 
 
 @dataclass(frozen=True)
 class FigureItem:
-    """A PNG file to be embedded; `alt` says in words what it shows, to those who cannot see it."""
+    """A picture, the content of a PNG or SVG file; `alt` says in words what it shows, to those who cannot see it.
 
-    path: Path
+    An SVG is a chart: it lies on nothing, so that it fits a dark page too.
+    """
+
+    content: bytes
     alt: str
     caption: str = ""
 
@@ -32,8 +36,9 @@ class Table:
 
 @dataclass(frozen=True)
 class Section:
-    """A chapter: text, terms and what is said of each (a paragraph a line), figures, a table, preformatted text, and
-    parts with headings of their own, whichever there are, in this order; `folded`: all but the text appears on a click.
+    """A chapter: text, terms and what is said of each (a paragraph a line), figures, a table, preformatted text, HTML
+    that is safe as it stands, and parts with headings of their own, whichever there are, in this order; `folded`: all
+    but the text appears on a click. name: of the chapter in links (``#name``), where it has to be known.
     """
 
     title: str
@@ -43,21 +48,36 @@ class Section:
     preformatted: str | None = None
     folded: bool = False
     terms: Sequence[tuple[str, str]] = ()
+    html: Markup = Markup()  # noqa: RUF009 - it never changes
     parts: Sequence[Section] = ()
+    name: str = ""
+
+
+@dataclass(frozen=True)
+class Thumbnail:
+    """A small picture in the head: the content of a PNG file, what it shows, and the place in the page it leads to."""
+
+    content: bytes
+    alt: str
+    link: str
+    side: int
 
 
 @dataclass(frozen=True)
 class ReportData:
     """A whole report.
 
-    sentence: the outcome in one line. facts: (label, value) for the head: test accuracy, epochs, device, duration, ….
-    created: date and time, as they are to be printed.
+    sentence: the outcome in one line. warnings: what a reader should know before he believes it. facts: (label, value)
+    for the head: test accuracy, epochs, device, duration, …. created: date and time, as they are to be
+    printed. commit: of the repository that the run was started in, if any.
     """
 
     name: str
     created: str
     sentence: str
     facts: Sequence[tuple[str, str]] = ()
+    warnings: Sequence[str] = ()
+    thumbnails: Sequence[Thumbnail] = ()
     sections: Sequence[Section] = ()
     footer: str = ""
-    recipe_title: str = ""
+    commit: str = ""

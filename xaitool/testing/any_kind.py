@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from pydantic import BaseModel, ValidationError
 
+from xaitool.component import load
 from xaitool.config import Config
 from xaitool.engine.randomness import kept, seed_all
 from xaitool.plugins import Plugin
@@ -70,7 +71,7 @@ def imports_lightly(plugin: Plugin) -> None:
 @check("config")
 def config(specimen: Specimen) -> None:
     """The config forbids unknown keys, describes every field, and goes to JSON and back."""
-    cls = specimen.offer.component.load_config()
+    cls = load(specimen.offer.component.config)
     expect(isinstance(cls, type) and issubclass(cls, Config), f"{cls!r} is not a subclass of xaitool.Config")
     for model in (cls, *_nested(cls)):
         silent = [name for name, field in model.model_fields.items() if not field.description]

@@ -16,7 +16,7 @@ from xaitool.triage.decisions import Decisions
 from xaitool.triage.groups import Groups
 from xaitool.triage.label_noise import NOT_SUSPECT, Trial
 from xaitool.triage.table import table
-from xaitool.triage.words import in_words
+from xaitool.triage.words import by_topic, in_words, opening
 
 
 @dataclass(frozen=True)
@@ -108,6 +108,8 @@ class Triage:
         """``triage.json``."""
         return {
             "explainer": self.explainer,
+            "opening": opening(self),
+            "topics": by_topic(self),
             "tested": self.tested,
             "misclassified": len(self.rows),
             "without_a_map": self.mapless,

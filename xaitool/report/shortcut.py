@@ -5,10 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator
 
-from xaitool.engine.shortcut import LEAST_EFFECT, LEAST_RATIO, Effect, Finding, Pair, Pointing
 from xaitool.judge.intervals import Interval
+from xaitool.judge.shortcut import LEAST_EFFECT, LEAST_RATIO, Effect, Finding, Pair, Pointing
 from xaitool.judge.verdict import FEWEST
-from xaitool.report import Section, Table
+from xaitool.report.model import Section, Table
 
 
 def shortcut_sections(finding: Finding | None) -> list[Section]:
@@ -16,7 +16,7 @@ def shortcut_sections(finding: Finding | None) -> list[Section]:
     if finding is None:
         return []
     parts = [_effect(finding.effect, finding.target), *_pointing(finding)]
-    return [Section("Does the model use the planted shortcut?", finding.sentence(), parts=parts)]
+    return [Section("Does the model use the planted shortcut?", finding.sentence(), parts=parts, name="shortcut")]
 
 
 def _effect(effect: Effect, target: str) -> Section:

@@ -6,25 +6,23 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from xaitool import figures
-from xaitool.engine.judge import Judged
-from xaitool.engine.report_wording import (
+from xaitool.figures import Dot, Dots
+from xaitool.figures.verdicts import Mark
+from xaitool.findings import listed
+from xaitool.judge.choice import Choice
+from xaitool.judge.judged import Judged
+from xaitool.judge.judgement import CHANCE, Curves, Judgement, Measure
+from xaitool.judge.verdict import Comparison
+from xaitool.report.model import FigureItem, Section, Table
+from xaitool.report.wording import (
     ASPECTS,
     DIRECTIONS,
     MEANINGS,
     bounds,
     explained_verdict,
     is_signed,
-    listed,
     number,
 )
-from xaitool.figures import Dot, Dots
-from xaitool.figures.verdicts import Mark
-from xaitool.judge import Judgement, Measure
-from xaitool.judge.choose import Choice
-from xaitool.judge.judge import CHANCE
-from xaitool.judge.judgement import Curves
-from xaitool.judge.verdict import Comparison
-from xaitool.report import FigureItem, Section, Table
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -49,7 +47,7 @@ def verdict_sections(judged: Judged, add: AddFigure) -> list[Section]:
         *_layers(judged, add),
         Section("What the words mean", terms=MEANINGS, folded=True),
     ]
-    return [Section("Can the explanations be trusted?", _on_what(judged), terms=terms, parts=parts)]
+    return [Section("Can the explanations be trusted?", _on_what(judged), terms=terms, parts=parts, name="trust")]
 
 
 def layers_in_use(choices: Mapping[str, Choice]) -> str:
@@ -121,7 +119,7 @@ def _controls(judgements: Judgements, add: AddFigure) -> Iterator[Section]:
         caption = "Means over the images that have a score. Explainers' maps are drawn strong, controls thin."
         drawn.append(add("verdict_curves", figures.perturbation_curves(curves), alt, caption))
     tables = [
-        Section("", table=Table(_CONTROL_COLUMNS, rows, f"Compared by {metric}, {direction}."))
+        Section(f"The figures: {metric}, {direction}", table=Table(_CONTROL_COLUMNS, rows), folded=True)
         for (metric, direction), rows in _control_rows(compared).items()
     ]
     yield Section("Compared with maps that know nothing", figures=drawn, parts=tables)
@@ -212,7 +210,8 @@ def _layers(judged: Judged, add: AddFigure) -> Iterator[Section]:
         "",
     )
     columns = ("Explainer", "Layer", "Score", "95 % interval", "Images", "Note")
-    yield Section("Layers", layers_in_use(choices), [picture], Table(columns, rows, f"Scored by {metric}."))
+    figures_of_layers = Section(f"The figures: {metric}", table=Table(columns, rows), folded=True)
+    yield Section("Layers", layers_in_use(choices), [picture], parts=[figures_of_layers])
 
 
 def _mark(choice: Choice, layer: str) -> Mark:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
-from xaitool.engine.judge import Judged
-from xaitool.judge import Judgement, Measure
-from xaitool.judge.choose import Choice
+from xaitool.findings import listed
+from xaitool.judge.choice import Choice
 from xaitool.judge.intervals import Interval
-from xaitool.judge.judge import DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH
+from xaitool.judge.judged import Judged
+from xaitool.judge.judgement import DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure
 from xaitool.judge.verdict import FEWEST, Comparison, of_model
 
 DIRECTIONS = {"higher": "higher is better", "lower": "lower is better", "none": "neither high nor low is better"}
@@ -83,11 +83,6 @@ def bounds(interval: Interval, signed: bool = True) -> str:
 def is_signed(measure: Measure) -> bool:
     """Whether scores of this metric can be below zero."""
     return measure.range[0] < 0
-
-
-def listed(names: Sequence[str]) -> str:
-    """``a, b and c``."""
-    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
 def explained_verdict(judgement: Judgement, choice: Choice | None) -> str:

@@ -1,0 +1,183 @@
+"""The report of a real run, in a real browser: it works, asks for nothing, and keeps nobody out."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from xaitool import Run
+
+EVIL = "<script>alert(1)</script>"
+
+
+@pytest.fixture(scope="session")
+def page_of_real(small_run: Run) -> str:
+    return small_run.report.read_text()
+
+
+@pytest.fixture(scope="session")
+def hostile(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page of the same run, had one of its classes had a malicious name."""
+    folder = tmp_path_factory.mktemp("hostile") / "run"
+    shutil.copytree(small_run.folder, folder)
+    for path in folder.rglob("*"):
+        if path.suffix in (".json", ".csv", ".yaml"):
+            path.write_text(re.sub(r"\bstar\b", EVIL, path.read_text()))
+    return Run(folder).write_report().read_text()
+
+
+def mistakes(run: Run) -> list[dict[str, str]]:
+    return [each for each in run.explained if each["correct"] == "0"]
+
+
+def cards(page: Any) -> list[str]:
+    return page.locator(".gallery-card h3").all_inner_texts()  # type: ignore[no-any-return]
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1280, 1920])
+def test_it_opens_without_complaint_and_nothing_sticks_out(
+    open_page: Callable[..., Any], page_of_real: str, width: int, dark: bool
+) -> None:
+    page = open_page(page_of_real, width=width, dark=dark)
+    assert page.locator("h1").inner_text() == "quickstart"
+    assert page.evaluate("document.documentElement.scrollWidth") <= width
+    assert page.locator("main img").count() > 5
+    assert page.evaluate("[...document.images].every(image => image.complete && image.naturalWidth > 0)")
+    background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+    assert (sum(map(int, re.findall(r"\d+", background)[:3])) < 3 * 64) == dark
+
+
+def test_it_answers_in_order(open_page: Callable[..., Any], page_of_real: str) -> None:
+    page = open_page(page_of_real)
+    assert page.locator("h2").all_inner_texts() == [
+        "How good is the model?",
+        "Where does it fail?",
+        "What does it look at?",
+        "Why is it wrong?",
+        "Can the explanations be trusted?",
+        "Data",
+        "How to repeat this run",
+    ]
+    links = page.locator("nav a")
+    assert links.all_inner_texts() == page.locator("h2").all_inner_texts()
+    links.nth(4).click()
+    assert abs(page.locator("#trust").bounding_box()["y"]) < 40
+
+
+@pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
+def test_it_keeps_nobody_out(open_page: Callable[..., Any], page_of_real: str, dark: bool) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(page_of_real, dark=dark)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    found = axe.run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+
+
+def test_a_number_of_the_confusion_matrix_leads_to_its_images(
+    open_page: Callable[..., Any], page_of_real: str, small_run: Run
+) -> None:
+    page = open_page(page_of_real)
+    one = mistakes(small_run)[0]
+    page.get_by_role("link", name=f"{one['true']} taken for {one['predicted']}:").click()
+    alike = [
+        each for each in mistakes(small_run) if (each["true"], each["predicted"]) == (one["true"], one["predicted"])
+    ]
+    assert page.locator(".gallery-count").inner_text() == f"{len(alike)} of {len(small_run.explained)} images"
+    assert all(one["true"] in title and one["predicted"] in title for title in cards(page))
+    assert 0 <= page.locator(".gallery-count").bounding_box()["y"] < 900
+
+
+def test_a_thumbnail_opens_its_image_with_its_curves(
+    open_page: Callable[..., Any], page_of_real: str, small_run: Run
+) -> None:
+    page = open_page(page_of_real)
+    page.locator(".strip a").nth(1).click()
+    dialog = page.locator("dialog[open]")
+    assert mistakes(small_run)[1]["id"] in dialog.inner_text()
+    assert dialog.get_by_text("probability of the predicted class (abpc)").count() == 2  # one curve an explainer
+    page.keyboard.press("Escape")
+    assert page.locator("dialog[open]").count() == 0
+
+
+def test_a_class_with_a_malicious_name_is_shown_as_such(open_page: Callable[..., Any], hostile: str) -> None:
+    page = open_page(hostile)
+    assert page.get_by_text(EVIL).count() > 10
+    page.locator(".strip a").first.click()
+    page.keyboard.press("ArrowRight")
+    assert page.evaluate("document.querySelectorAll('script').length") == 2  # the page's own, and the gallery's data
+
+
+def test_the_recipe_can_be_copied(open_page: Callable[..., Any], page_of_real: str, small_run: Run) -> None:
+    page = open_page(page_of_real)
+    page.get_by_text("The recipe", exact=True).click()
+    page.evaluate("() => { navigator.clipboard.writeText = async text => { window.taken = text; }; }")
+    page.get_by_role("button", name="Copy the recipe").click()
+    page.get_by_role("button", name="Copied").wait_for()
+    assert page.evaluate("window.taken") == small_run.recipe
+
+
+def test_where_the_clipboard_is_refused_the_text_is_selected(open_page: Callable[..., Any], page_of_real: str) -> None:
+    page = open_page(page_of_real)
+    page.evaluate("() => { navigator.clipboard.writeText = async () => { throw new Error('no'); }; }")
+    page.get_by_role("button", name="Copy the command").click()
+    page.get_by_role("button", name="Press Ctrl+C to copy").wait_for()
+    assert page.evaluate("getSelection().toString().trim()") == "xaitool run recipe.lock.yaml"
+
+
+def test_on_paper_there_is_all_but_what_cannot_be_clicked_there(
+    open_page: Callable[..., Any], page_of_real: str
+) -> None:
+    page = open_page(page_of_real, dark=True)
+    page.emulate_media(media="print")
+    assert not page.locator("nav").is_visible()
+    assert not page.get_by_role("button", name="Copy the command").is_visible()
+    assert page.locator(".chart img").first.is_visible()
+    assert page.evaluate("getComputedStyle(document.querySelector('.chart img')).filter") == "none"
+    assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
+
+
+def test_without_a_script_there_is_all_but_the_gallery(browser: Any, page_of_real: str, tmp_path: Path) -> None:
+    file = tmp_path / "report.html"
+    file.write_text(page_of_real)
+    context = browser.new_context(java_script_enabled=False)
+    page = context.new_page()
+    page.goto(file.as_uri())
+    assert page.locator("h2").count() == 7
+    assert "lie in figures/" in page.locator("noscript").inner_text()
+    assert not page.get_by_role("button", name="Copy the command").is_visible()
+    context.close()
+
+
+def test_its_policy_lets_nothing_else_run(open_page: Callable[..., Any], page_of_real: str) -> None:
+    injected = page_of_real.replace("</main>", "<script>window.broken = 1</script><p style='color: red'>x</p></main>")
+    page = open_page(page_of_real)
+    policy = page.locator("meta[http-equiv]").get_attribute("content")
+    assert "unsafe" not in policy
+    assert policy.startswith("default-src 'none'; img-src data:; style-src 'sha256-")
+    blocked = page.context.new_page()
+    blocked.set_content(injected)
+    assert blocked.evaluate("window.broken") is None
+    colour = blocked.locator("main > p").last
+    assert colour.evaluate("each => getComputedStyle(each).color") != "rgb(255, 0, 0)"
+
+
+def test_the_numbers_of_the_page_are_those_of_the_run(
+    open_page: Callable[..., Any], page_of_real: str, small_run: Run
+) -> None:
+    page = open_page(page_of_real)
+    facts = dict(
+        zip(page.locator(".facts dt").all_inner_texts(), page.locator(".facts dd").all_inner_texts(), strict=True)
+    )
+    assert facts["Test accuracy"] == f"{small_run.accuracy:.2%}"
+    matrix = [[int(text.replace("·", "0")) for text in row.locator("td").all_inner_texts()]
+        for row in page.locator(".confusion tbody tr").all()]  # fmt: skip
+    assert matrix == small_run.metrics["confusion"]
+    data = json.loads(page.locator("#gallery-data").text_content())
+    assert [each["id"] for each in data["items"]] == [each["id"] for each in small_run.explained]

@@ -1,0 +1,109 @@
+"""The report's gallery: the explained images with their maps, and what is known of each."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from xaitool import figures
+from xaitool.report.drawing import Drawing
+from xaitool.report.gallery import ImageCurves, Item, gallery
+from xaitool.report.model import Section
+from xaitool.report.verdicts import layers_in_use
+
+if TYPE_CHECKING:
+    from xaitool.results import Run
+
+
+# Images in a figure, which is for papers and slides; the gallery has them all.
+_FIGURED = 20
+
+
+def gallery_section(run: Run, draw: Drawing) -> Section:
+    """All explained images; the same as figures, method by method."""
+    maps = {method: {target: run.maps(method, target) for target in run.targets} for method in run.methods}
+    _keep_figures(run, draw, maps)
+    failed = run.journal["stages"].get("explain", {}).get("failed", {})
+    said = [f"{method} gave no maps: {reason}." for method, reason in failed.items()]
+    if maps:
+        said += ["Bright is what speaks for the class named with a map. Each map has a scale of its own.", _layers(run)]
+    page = gallery(
+        items_of(run),
+        run.images,
+        maps,
+        {name: curves for name in maps if (curves := _curves(run, name))},
+        classes=list(run.metrics["per_class"]),
+        groups=[each["name"] for each in run.triage["groups"]] if run.triage else (),
+    )
+    return Section("What does it look at?", " ".join(filter(None, said)), html=page, name="explanations")
+
+
+def items_of(run: Run) -> list[Item]:
+    """The explained images; of those misclassified, what triage found out."""
+    mistakes = {each["id"]: each for each in run.mistakes}
+    return [
+        Item(
+            id=each["id"],
+            true=each["true"],
+            predicted=each["predicted"],
+            confidence=float(each["confidence"]),
+            true_probability=float(each["true_probability"]),
+            runner_up=each["runner_up"],
+            group=mistakes.get(each["id"], {}).get("group", ""),
+            notes=_notes(mistakes.get(each["id"])),
+        )
+        for each in run.explained
+    ]
+
+
+def _notes(mistake: dict[str, str] | None) -> list[tuple[str, str]]:
+    if mistake is None:
+        return []
+    return [
+        (term, mistake[column])
+        for term, column in (("What it rests on", "verdict"), ("Label noise", "likely_label_noise"))
+        if mistake[column]
+    ]
+
+
+def _layers(run: Run) -> str:
+    if run.judged.choices:
+        return layers_in_use(run.judged.choices)
+    layers = run.journal["stages"]["model"]["cam_layers"]
+    if not layers:
+        return ""
+    return f"A CAM method looks at the layer {layers[-1]}, unless the recipe names others ({', '.join(layers)})."
+
+
+def _curves(run: Run, method: str) -> ImageCurves | None:
+    """Rows for all explained images: of some there is a curve."""
+    record = run.curves(method)
+    if record is None:
+        return None
+    lines = {}
+    for name in record.keys() - {"metric", "scores", "fraction"}:
+        known = np.array(record[name], dtype=np.float64)
+        lines[name] = np.full((len(run.explained), known.shape[1]), np.nan)
+        lines[name][: len(known)] = known
+    return ImageCurves(record["fraction"], dict(sorted(lines.items())), record["metric"])
+
+
+def _keep_figures(run: Run, draw: Drawing, maps: dict[str, dict[str, Any]]) -> None:
+    """``misclassified.png``, and each method's maps of the first misclassified and of the first correct images."""
+    explained, classes = run.explained, list(run.metrics["per_class"])
+    true, predicted = (np.array([classes.index(each[key]) for each in explained], int) for key in ("true", "predicted"))
+    confidence = np.array([float(each["confidence"]) for each in explained])
+    wrong, right = (np.flatnonzero(some)[:_FIGURED] for some in (true != predicted, true == predicted))
+    if len(wrong) or not run.metrics["misclassified"]:  # none selected is not the same as none made
+        shown = (run.images[wrong], true[wrong], predicted[wrong], confidence[wrong], classes)
+        draw.keep("misclassified", figures.mistakes(*shown))
+    for method, by_target in maps.items():
+        for what, some in (("misclassified", wrong), ("correct", right)):
+            if not len(some):
+                continue
+            # Where the model is right, the predicted class is the true one, and one map says it all.
+            twice = {"true"} if what == "correct" and "predicted" in by_target else set()
+            kept = {target: each[some] for target, each in by_target.items() if target not in twice}
+            about = (run.images[some], true[some], predicted[some], confidence[some], classes)
+            draw.keep(f"{method}_{what}", figures.explained(*about, kept, method))

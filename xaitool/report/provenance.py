@@ -1,0 +1,56 @@
+"""The report's section on where the run comes from, and how to repeat it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from xaitool.report.model import Section, Table
+from xaitool.report.render import part
+
+if TYPE_CHECKING:
+    from xaitool.results import Run
+
+_COMMAND = "xaitool run recipe.lock.yaml"
+
+
+def provenance_section(run: Run) -> Section:
+    """The resolved recipe, versions, machine, seed, data: and the command that does it all again."""
+    return Section(
+        "How to repeat this run",
+        "The recipe below has every default filled in and every plugin by its full name. Save it as recipe.lock.yaml "
+        "(it also lies in the run's folder), and run it. With the same versions on the same kind of machine, a CPU "
+        "gives the same results bit for bit.",
+        html=part("provenance.html", command=_COMMAND, recipe=run.recipe),
+        parts=[
+            Section("Where it ran", table=_environment(run)),
+            Section("Plugins and main libraries", table=_versions(run.settings.get("locked") or {}), folded=True),
+            Section("All packages", table=_packages(run.environment["packages"]), folded=True),
+        ],
+        name="provenance",
+    )
+
+
+def _environment(run: Run) -> Table:
+    found, data = run.environment, run.journal["stages"]["data"]
+    rows = [
+        ("Command", " ".join(found["command"])),
+        ("Commit", found["commit"] or "none: it was not started in a git repository"),
+        ("Seed", str(run.settings["seed"])),
+        ("Data fingerprint", data["fingerprint"]),
+        ("Device", found["device"]),
+        ("Python", found["python"]),
+        ("Platform", found["platform"]),
+        ("CPU", f"{found['cpu']['machine']}, {found['cpu']['cores']} cores, {found['cpu']['threads']} threads"),
+    ]
+    rows += [(name, str(found[key])) for name, key in (("CUDA", "cuda"), ("cuDNN", "cudnn")) if found[key]]
+    return Table(("What", "Which"), rows)
+
+
+def _versions(locked: dict[str, Any]) -> Table:
+    rows = [("xaitool", locked.get("xaitool", "–")), ("python", locked.get("python", "–"))]
+    rows += [*locked.get("distributions", {}).items(), *locked.get("packages", {}).items()]
+    return Table(("Name", "Version"), list(dict.fromkeys(rows)))
+
+
+def _packages(packages: dict[str, str]) -> Table:
+    return Table(("Package", "Version"), list(packages.items()))
