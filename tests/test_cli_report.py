@@ -65,8 +65,11 @@ def test_charts_are_written_as_svg_too_where_it_is_asked_for(program: Program, r
 
 
 def test_the_page_goes_where_it_is_asked_for(program: Program, runs: Path, tmp_path: Path) -> None:
+    before = sorted(runs.rglob("*"))
     status, out, _ = program("runs/first/early", "--out", "pages/one.html")
     assert (status, out) == (0, "pages/one.html\n")
+    assert sorted(runs.rglob("*")) == before  # nothing is written into the run's folder
+    program("runs/first/early")
     assert (tmp_path / "pages/one.html").read_bytes() == (runs / "first/early/report.html").read_bytes()
 
 
@@ -166,7 +169,8 @@ def test_what_is_no_tested_run_is_refused_in_words(
             ("runs/first", "runs/second", "runs/first/early"),
             "3 runs were given; a report is of one, a comparison of two",
         ),
-        (("runs/first", "runs/second", "--svg"), "--svg is for one run"),
+        (("runs/first", "runs/second", "--svg"), "--svg is for figures/ in a run's folder"),
+        (("runs/first", "--svg", "--out", "x.html"), "--svg is for figures/ in a run's folder"),
         (("runs", "runs/second"), "both are the same run, runs/second/late"),
         (("runs/first", "runs/second", "--out", "runs"), "is a directory"),
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import subprocess
@@ -22,6 +23,8 @@ TEXT = (ROOT / "README.md").read_text()
 # Commands that another test or CI itself runs, or that need what a test has not got.
 ELSEWHERE = {
     "pip install xaitool",  # tests/test_wheel.py
+    "pip install ./plugins/xaitool_captum",  # tests/third_party
+    'pip install "xaitool[tensorboard]"',  # an extra of what tests/test_wheel.py installs; tests/plugins runs it
     "make test",  # this very run
     "pip install -e my-saliency",  # tests/third_party installs a plugin like it, from its folder
     "pytest my-saliency",  # tests/test_scaffold.py makes every check of a new plugin of each kind
@@ -51,7 +54,7 @@ def commands() -> list[str]:
     inline = ["xaitool recipe schema > xaitool.schema.json", "xaitool run shortcut"]
     assert all(f"`{command}`" in TEXT for command in inline)
     blocks = [line for block in fenced("sh") for line in block.splitlines()]
-    return indented(TEXT) + blocks + inline
+    return inline + indented(TEXT) + blocks  # what is compared at the end has been run before
 
 
 def test_each_command_of_the_readme(tmp_path: Path) -> None:
@@ -66,8 +69,10 @@ def test_each_command_of_the_readme(tmp_path: Path) -> None:
         done = shell(quick, tmp_path)
         assert done.returncode == (3 if "explain.require" in command else 0), f"{quick}\n{done.stderr}"
         ran.append(command)
-    assert len(ran) == 11
-    assert len(list(tmp_path.glob("runs/quickstart/*/report.html"))) == 3
+    assert len(ran) == 14
+    assert len(list(tmp_path.glob("runs/quickstart/*/report.html"))) == 4
+    assert 0 < json.loads((tmp_path / "summary.json").read_text())["accuracy"] < 1
+    assert (tmp_path / "comparison.html").is_file()
     assert len(list(tmp_path.glob("runs/shortcut/*/shortcut.json"))) == 1
     assert (tmp_path / "mine.yaml").read_text() == (ROOT / "recipes/quickstart.yaml").read_text()
 

@@ -22,8 +22,8 @@ _MARK = b'<meta name="generator" content="xaitool">'
     "--out",
     type=click.Path(dir_okay=False, path_type=Path),
     metavar="FILE",
-    help="Where the page goes: the report, besides report.html in the run's folder; or the comparison, which is "
-    "comparison.html in the current folder unless this says otherwise.",
+    help="Write the page there, and nothing into the run's folder. A comparison goes to comparison.html in the current "
+    "folder unless this says otherwise.",
 )
 @click.option("--svg", is_flag=True, help="Write the charts in figures/ as SVG too (one run).")
 @click.option("--force", is_flag=True, help="Overwrite FILE even where xaitool did not write it.")
@@ -31,7 +31,7 @@ def report(runs: tuple[Path, ...], out: Path | None, svg: bool, force: bool) -> 
     """Make a run's report again, or compare two runs.
 
     One RUN: its figures are drawn and its report.html is written again, from what is in its folder. Two: a page that
-    shows them side by side, as A and B; nothing is written into their folders. RUN is a run's folder, or one that
+    shows them side by side, as A and B. RUN is a run's folder, or one that
     holds runs, of which the newest finished one is taken. The page's path is printed on stdout.
 
     \b
@@ -41,8 +41,8 @@ def report(runs: tuple[Path, ...], out: Path | None, svg: bool, force: bool) -> 
     """  # noqa: D301 - click wants the backspace character itself
     if len(runs) > 2:
         raise click.UsageError(f"{len(runs)} runs were given; a report is of one, a comparison of two")
-    if len(runs) == 2 and svg:
-        raise click.UsageError("--svg is for one run: a comparison writes no figures beside its page")
+    if svg and (out or len(runs) == 2):
+        raise click.UsageError("--svg is for figures/ in a run's folder, where only a report without --out writes")
     found = [_located(path) for path in runs]
     if len(found) == 1:
         click.echo(_again(found[0], out, svg, force))
@@ -63,22 +63,16 @@ def _located(path: Path) -> Run:
 
 
 def _again(run: Run, out: Path | None, svg: bool, force: bool) -> Path:
-    from xaitool.files import write_whole
     from xaitool.report.write import write_report
 
     if out:
         _spare(out, force)
-    if svg:
-        run.settings["report"]["svg"] = True  # as if the recipe had said so; its file stays as it is
-    write_report(run)
-    if not out:
-        return run.report
-    try:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(out, run.report.read_bytes())
-    except OSError as error:
-        raise FolderError(f"cannot write {out}: {error.strerror or error}") from error
-    return out
+        try:
+            out.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise FolderError(f"cannot write {out}: {error.strerror or error}") from error
+    write_report(run, svg=svg or None, page=out)
+    return out or run.report
 
 
 def _compared(a: Run, b: Run, out: Path, force: bool) -> Path:

@@ -17,23 +17,26 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Drawing:
-    """Writes figures into a folder, and gives them to the page. svg: write charts as SVG too."""
+    """Gives figures to the page, and writes them into a folder; None: nowhere. svg: write charts as SVG too."""
 
-    folder: Path
+    folder: Path | None
     svg: bool = False
 
     def chart(self, name: str, figure: Figure, alt: str, caption: str = "") -> FigureItem:
         """``NAME.png``, and an SVG for the page."""
-        files = figures.drawn(figure, ("png", "svg"))
-        for format in ("png", "svg") if self.svg else ("png",):
+        written = () if self.folder is None else ("png", "svg") if self.svg else ("png",)
+        files = figures.drawn(figure, tuple(dict.fromkeys(("svg", *written))))
+        for format in written:
             self._write(name, format, files[format])
         return FigureItem(files["svg"], alt, caption)
 
     def keep(self, name: str, figure: Figure) -> None:
         """``NAME.png`` only: the page shows the same in another way."""
-        self._write(name, "png", figures.drawn(figure)["png"])
+        if self.folder is not None:
+            self._write(name, "png", figures.drawn(figure)["png"])
 
     def _write(self, name: str, format: str, content: bytes) -> None:
+        assert self.folder is not None  # noqa: S101 - the callers have looked
         path = self.folder / f"{filename(name)}.{format}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)

@@ -25,13 +25,15 @@ if TYPE_CHECKING:
     from xaitool.results import Run
 
 
-def write_report(run: Run, html: bool = True) -> Path | None:
+def write_report(run: Run, html: bool = True, *, svg: bool | None = None, page: Path | None = None) -> Path | None:
     """Draw all figures into ``figures/`` and, unless `html` is false, write ``report.html``: its path.
 
+    svg: write charts as SVG too; None: as the recipe says. page: write the page there, and nothing into the folder.
     Takes numpy and matplotlib, but neither torch nor the data set nor the model: a run's folder is enough. Raises
     FolderError where the run did not come to its test results, or the folder cannot be written.
     """
-    draw = Drawing(run.folder / "figures", svg=run.settings["report"].get("svg", False))
+    folder = None if page else run.folder / "figures"
+    draw = Drawing(folder, svg=run.settings["report"]["svg"] if svg is None else svg)
     sections = [
         training_section(run, draw),
         mistakes_section(run, draw),
@@ -45,7 +47,7 @@ def write_report(run: Run, html: bool = True) -> Path | None:
     ]
     if not html:
         return None
-    page = ReportData(
+    report = ReportData(
         name=run.settings["name"],
         created=created(run),
         sentence=sentence(run),
@@ -56,9 +58,9 @@ def write_report(run: Run, html: bool = True) -> Path | None:
         commit=(run.environment["commit"] or "")[:10],
         footer=f"Data fingerprint {run.journal['stages']['data']['fingerprint'][:16]} · seed {run.settings['seed']}",
     )
-    path = run.folder / "report.html"
+    path = page or run.folder / "report.html"
     try:
-        write_whole(path, render(page).encode())
+        write_whole(path, render(report).encode())
     except OSError as error:
         raise FolderError(f"cannot write {path}: {error.strerror or error}") from error
     return path
