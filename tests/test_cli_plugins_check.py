@@ -50,6 +50,35 @@ def test_a_failure_is_told_with_its_reason_and_status_1(monkeypatch: pytest.Monk
     assert invoke("acme", "--only", "dataset").exit_code == 0
 
 
+def test_one_reason_is_told_once_and_what_is_printed_only_where_a_check_fails(monkeypatch: pytest.MonkeyPatch) -> None:
+    def noisy(error: Exception | None) -> Any:
+        def run() -> None:
+            print("\n".join(f"line {number}" for number in range(100)))
+            if error:
+                raise error
+
+        return run
+
+    broken = CheckError("SyntaxError: invalid syntax")
+    found = [
+        Case("explainer/x:one", "It is one.", noisy(None)),
+        Case("explainer/x:two", "It is two.", noisy(broken)),
+        Case("explainer/x:three", "It is three.", noisy(broken)),
+    ]
+    monkeypatch.setattr("xaitool.testing.cases", lambda *_arguments, **_named: found)
+    text = invoke("acme").output
+    assert text.count("SyntaxError") == 1
+    assert "         for the same reason as explainer/x:two\n" in text
+    assert "         what the plugin printed meanwhile:\n         line 80\n" in text
+    assert text.count("line ") == 20
+
+
+def test_options_that_are_given_are_checked_whatever_is_run() -> None:
+    wrong = invoke("xaitool", "--only", "gradcam:finite", "--with", "dataset/cifar10={rot: x}").exception
+    assert isinstance(wrong, ComponentError)
+    assert str(wrong).startswith("dataset/cifar10: cannot be built with the options {'rot': 'x'}")
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

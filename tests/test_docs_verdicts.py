@@ -47,7 +47,9 @@ def test_every_control_is_told() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        f"{intervals.LEVEL:.0%} percentile bootstraps over the images, {intervals.RESAMPLES} resamples".replace("%", " %"),
+        f"{intervals.LEVEL:.0%} percentile bootstraps over the images, {intervals.RESAMPLES} resamples".replace(
+            "%", " %"
+        ),
         f"the margin: {verdict.MARGIN:g} of the",
         f"fewer than {verdict.FEWEST} images",
         f"below {verdict.SAME_MAP:g} with its whole interval",
@@ -63,9 +65,10 @@ def test_every_figure_of_the_rules_is_right(rule: str) -> None:
 def test_every_word_of_a_verdict_is_told() -> None:
     words = {*get_args(verdict.Faithfulness), *get_args(verdict.Model), *get_args(verdict.Object), "not judged"}
     assert set(table("Words")) == words
-    assert named(TEXT.partition("## Requirements")[2].partition("##")[0]) == {"explain.require", *get_args(Requirement)} - {
-        "explain.require"
-    }
+    assert named(TEXT.partition("## Requirements")[2].partition("##")[0]) == {
+        "explain.require",
+        *get_args(Requirement),
+    } - {"explain.require"}
 
 
 def test_every_key_is_told(small_run: Run) -> None:

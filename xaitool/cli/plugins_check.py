@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import time
 from collections import Counter
+from contextlib import redirect_stderr, redirect_stdout
 from typing import TYPE_CHECKING, Any
 
 import click
 
 if TYPE_CHECKING:
     from xaitool.testing import Case
+
+
+# Of what a plugin prints while a check fails, the last lines tell most.
+_LINES = 20
 
 
 def _size(_context: click.Context, _parameter: click.Parameter, text: str) -> tuple[int, ...]:
@@ -61,13 +67,20 @@ def check(distribution: str, with_options: tuple[str, ...], only: str, input_siz
         raise ComponentError(f"no check of {distribution} has '{only}' in its name; they are called {found[0].name}, …")
     width = max(len(case.name) for case in chosen)
     counts: Counter[str] = Counter()
+    told: dict[str, str] = {}  # why a check did not pass -> the first of which this was said
     for case in chosen:
         began = time.perf_counter()
-        state, reason = _outcome(case)
+        state, reason, printed = _outcome(case)
         counts[state] += 1
         click.echo(f"{state:7}  {case.name:{width}}  {time.perf_counter() - began:5.1f} s")
-        if reason:
-            click.echo("".join(f"         {line}\n" for line in (case.summary, *reason.splitlines())), nl=False)
+        if reason in told:
+            click.echo(f"         for the same reason as {told[reason]}")
+        elif reason:
+            told[reason] = case.name
+            lines = [case.summary, *reason.splitlines()]
+            if printed:
+                lines += ["what the plugin printed meanwhile:", *printed.splitlines()[-_LINES:]]
+            click.echo("".join(f"         {line}\n" for line in lines), nl=False)
     click.echo(", ".join(f"{count} {state}" for state, count in counts.items()))
     if counts["FAILED"]:
         sys.exit(1)
@@ -83,15 +96,17 @@ def _options(text: str) -> tuple[str, dict[str, Any]]:
     return name.strip(), options
 
 
-def _outcome(case: Case) -> tuple[str, str]:
-    """How a check ended, and why it did not pass."""
+def _outcome(case: Case) -> tuple[str, str, str]:
+    """How a check ended, why it did not pass, and what the plugin printed, which is nobody's concern if it did."""
     from xaitool.errors import DataUnavailableError
     from xaitool.testing import CheckError
 
+    printed = io.StringIO()
     try:
-        case.run()
+        with redirect_stdout(printed), redirect_stderr(printed):
+            case.run()
     except DataUnavailableError as error:
-        return "not run", str(error)
+        return "not run", str(error), ""
     except CheckError as error:
-        return "FAILED", str(error)
-    return "ok", ""
+        return "FAILED", str(error), printed.getvalue()
+    return "ok", "", ""

@@ -48,7 +48,10 @@ def cases(
         for offer in catalog().offers:
             if offer.plugin == plugin:
                 name = f"{offer.kind}/{offer.component.name}"
-                specimen = Specimen(offer, options.pop(name, offer.component.example), input_size)
+                given = options.pop(name, None)
+                specimen = Specimen(offer, offer.component.example if given is None else given, input_size)
+                if given is not None:
+                    _try_options(name, specimen)
                 found += [
                     _case(f"{name}:{check.name}", check.summary, partial(check.run, specimen))
                     for check in checks_for(offer.kind)
@@ -56,6 +59,15 @@ def cases(
     if options:
         raise ComponentError(f"options for {', '.join(options)}, which {distribution} does not offer")
     return found
+
+
+def _try_options(name: str, specimen: Specimen) -> None:
+    """Options that somebody gave have to be right, whichever checks are run with them. Raises ComponentError."""
+    with specimen.offer.blamed("checking its options"):
+        try:
+            specimen.config()
+        except CheckError as error:
+            raise ComponentError(f"{name}: {error}") from error
 
 
 def loads(plugin: Plugin) -> None:
