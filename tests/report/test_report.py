@@ -184,7 +184,15 @@ def test_a_short_report_is_a_page_too():
 
 @pytest.mark.parametrize(
     ("cells", "numeric"),
-    [(["1", "−0.5", "93 %"], True), (["1", "none"], False), ([], False), (["nan", "+1"], True)],
+    [
+        (["1", "−0.5", "93 %"], True),
+        (["2 min 04 s", "+0.1 to +0.2"], True),
+        (["23 November"], False),
+        (["1 of 2"], False),
+        (["1", "none"], False),
+        ([], False),
+        (["nan", "+1"], True),
+    ],
 )
 def test_a_column_of_numbers_is_recognised(cells, numeric):
     assert Table(["x"], [[cell] for cell in cells]).is_numeric(0) is numeric

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from markupsafe import Markup
+
+# What makes a text of something that begins with a digit: a date, ``17 of 20``.
+_WORDS = re.compile(r"[^\W\d_]{4,}| of ")
 
 
 @dataclass(frozen=True)
@@ -29,9 +33,11 @@ class Table:
     caption: str = ""
 
     def is_numeric(self, column: int) -> bool:
-        """Whether every cell of a column begins like a number, so that it is set flush right."""
+        """Whether every cell of a column is a number, with its unit perhaps, so that it is set flush right."""
         cells = [row[column].strip().lstrip("+-−") for row in self.rows]
-        return bool(cells) and all(cell[:1].isdigit() or cell in ("", "–", "nan") for cell in cells)
+        return bool(cells) and all(
+            (cell[:1].isdigit() and not _WORDS.search(cell)) or cell in ("", "–", "nan") for cell in cells
+        )
 
 
 @dataclass(frozen=True)
