@@ -93,7 +93,12 @@ def test_captums_explainers_run_in_a_recipe_beside_gradcam(with_captum: Environm
     )
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip().splitlines()[-1])
-    assert {path.name for path in (folder / "explanations").iterdir()} == {"gradcam", "images.csv", *names}
+    assert {path.name for path in (folder / "explanations").iterdir()} == {
+        "gradcam",
+        "images.csv",
+        "images.npy",
+        *names,
+    }
 
 
 # What `xaitool plugins new` writes is a distribution that passes its own tests as it stands.
