@@ -7,7 +7,7 @@ RECIPE ?= recipes/quickstart.yaml
 # One process a core, but a whole training to itself: each process computes with one thread.
 JOBS ?= auto
 
-.PHONY: help setup demo test lint types clean
+.PHONY: help setup demo test bench lint types clean
 
 help: ## show what there is
 	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -26,6 +26,9 @@ demo: setup ## train, explain and report: the quickstart, without a network
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+bench: setup ## what explaining costs, against a forward pass and its peer
+	$(BIN)/python tests/benchmarks/explaining.py
 
 lint: setup ## ruff
 	$(BIN)/ruff check .
