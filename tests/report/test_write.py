@@ -178,6 +178,29 @@ def test_a_file_that_is_damaged_is_named(copied: Run, name: str) -> None:
         Run(copied.folder).write_report()
 
 
+def test_a_folder_of_another_version_is_told_as_such(copied: Run) -> None:
+    other = change(
+        copied, "metrics.json", lambda metrics: {key: metrics[key] for key in metrics if key != "calibration"}
+    )
+    with pytest.raises(FolderError, match="was made by another version of xaitool, or changed: it lacks 'calibration'"):
+        other.write_report()
+
+
+def test_a_loss_that_was_no_number_is_left_open(copied: Run) -> None:
+    path = copied.folder / "history.jsonl"
+    first, *others = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps(each) + "\n" for each in (first | {"test_loss": None}, *others)))
+    assert '<td class="number">–</td>' in Run(copied.folder).write_report().read_text()
+
+
+def test_one_image_and_maps_that_are_no_numbers_are_shown(copied: Run) -> None:
+    for path in copied.folder.glob("explanations/*/*.npy"):
+        maps = np.load(path)
+        maps[0], maps[1], maps[2] = np.nan, 0, np.inf
+        np.save(path, maps)
+    assert len(shown(Run(copied.folder).write_report().read_text())["items"]) == len(copied.explained)
+
+
 def test_strings_from_data_recipe_and_plugins_are_escaped(copied: Run) -> None:
     word = "planted" + EVIL
     cell = '"' + word.replace('"', '""') + '"'

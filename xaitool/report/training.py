@@ -61,15 +61,20 @@ def _epochs(history: list[dict[str, Any]]) -> Table:
         (
             str(each["epoch"]),
             f"{each['lr']:.3g}",
-            f"{each['train_loss']:.4f}",
+            _loss(each["train_loss"]),
             f"{each['train_accuracy']:.2%}",
-            f"{each['test_loss']:.4f}",
+            _loss(each["test_loss"]),
             f"{each['test_accuracy']:.2%}",
             f"{each['seconds']:.1f}",
         )
         for each in history
     ]
     return Table(columns, rows)
+
+
+def _loss(value: float | None) -> str:
+    """JSON knows no infinity: a loss that was too large to be a number is null there."""
+    return "–" if value is None else f"{value:.4f}"
 
 
 # What happens in each stage, for a reader who has never seen one.

@@ -32,6 +32,15 @@ def write_report(run: Run, html: bool = True, *, svg: bool | None = None, page: 
     Takes numpy and matplotlib, but neither torch nor the data set nor the model: a run's folder is enough. Raises
     FolderError where the run did not come to its test results, or the folder cannot be written.
     """
+    try:
+        return _write(run, html, svg, page)
+    except KeyError as error:
+        raise FolderError(
+            f"{run.folder} was made by another version of xaitool, or changed: it lacks {error}"
+        ) from error
+
+
+def _write(run: Run, html: bool, svg: bool | None, page: Path | None) -> Path | None:
     folder = None if page else run.folder / "figures"
     draw = Drawing(folder, svg=run.settings["report"]["svg"] if svg is None else svg)
     sections = [
