@@ -16,6 +16,7 @@ import pytest
 
 from xaitool import ReportSection, Run, hookimpl
 from xaitool.errors import FolderError
+from xaitool.judge.judged import Judged
 from xaitool.plugins import Catalog, Plugin, catalog
 from xaitool.report import plugin_sections as sections_module
 from xaitool.report.plugin_sections import safe
@@ -66,6 +67,16 @@ def test_it_takes_neither_torch_nor_the_data_set(copied: Run) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     loaded = {name.partition(".")[0] for name in done.stdout.split()}
     assert loaded & {"torch", "torchvision", "timm", "albumentations", "accelerate"} == set()
+
+
+def test_what_was_judged_is_read_back_as_it_was_written(small_run: Run) -> None:
+    judged = Judged.from_dict(small_run.verdicts, json.loads((small_run.folder / "judged/curves.json").read_text()))
+    assert json.loads(json.dumps(judged.as_dict())) == small_run.verdicts
+    assert judged.curves_as_dict() == json.loads((small_run.folder / "judged/curves.json").read_text())
+    for label, judgement in judged.judgements.items():
+        assert judgement.verdict.words() == small_run.verdicts[label]["words"]
+        assert {measure.images for measure in judgement.measures} == {30}
+    assert "Measured on 30 test images" in small_run.report.read_text()
 
 
 def test_charts_are_kept_as_svg_on_demand(copied: Run) -> None:

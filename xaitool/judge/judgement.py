@@ -71,9 +71,14 @@ class Measure:
         return Comparison(name, interval(theirs, seed), difference, margin_of(self.range))
 
     @property
+    def images(self) -> int:
+        """How many images it was measured on, whether they have a score or not."""
+        return self.score.n + sum(self.left_out.values())
+
+    @property
     def coverage(self) -> Coverage:
         """On how many of the images there is a score."""
-        return Coverage(self.score.n, len(self.values), self.left_out)
+        return Coverage(self.score.n, self.images, self.left_out)
 
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""

@@ -56,7 +56,7 @@ def layers_in_use(choices: Mapping[str, Choice]) -> str:
 
 
 def _on_what(judged: Judged) -> str:
-    counts = [len(each.values) for judgement in judged.judgements.values() for each in judgement.measures]
+    counts = [each.images for judgement in judged.judgements.values() for each in judgement.measures]
     if not counts:
         return "No explainer was judged."
     apart = " Layers were compared on other images." if judged.choices else ""

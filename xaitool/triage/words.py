@@ -78,7 +78,7 @@ def _groups(triage: Triage) -> str:
         return f"There are too few alike mistakes for groups{few}."
     grouped = sum(each.size for each in groups)
     named = ", ".join(f"{each.name} ({each.size:,})" for each in groups[:_NAMED])
-    more = ", …" if len(groups) > _NAMED else ""
+    more = " and others" if len(groups) > _NAMED else ""
     split = sum(each.silhouette is not None for each in groups)
     kinds = f"{split} of the groups are parts" if split else "None of the groups is a part"
     return (
