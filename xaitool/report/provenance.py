@@ -18,8 +18,8 @@ def provenance_section(run: Run) -> Section:
     return Section(
         "How to repeat this run",
         "The recipe below has every default filled in and every plugin by its full name. Save it as recipe.lock.yaml "
-        "(it also lies in the run's folder), and run it. With the same versions on the same kind of machine, a CPU "
-        "gives the same results bit for bit.",
+        "(it also lies in the run's folder), and run it. With the same versions, on the same kind of machine and as "
+        "many threads, a CPU gives the same results bit for bit.",
         html=part("provenance.html", command=_COMMAND, recipe=run.recipe),
         parts=[
             Section("Where it ran", table=_environment(run)),
