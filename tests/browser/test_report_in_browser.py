@@ -106,6 +106,15 @@ def test_a_thumbnail_opens_its_image_with_its_curves(
     assert page.locator("dialog[open]").count() == 0
 
 
+def test_back_closes_an_image_that_was_opened_from_nowhere(open_page: Callable[..., Any], page_of_real: str) -> None:
+    page = open_page(page_of_real)
+    page.locator(".gallery-card").first.click()
+    assert page.locator("dialog[open]").count() == 1
+    page.go_back()
+    page.wait_for_function("!location.hash")
+    assert page.locator("dialog[open]").count() == 0
+
+
 def test_a_class_with_a_malicious_name_is_shown_as_such(open_page: Callable[..., Any], hostile: str) -> None:
     page = open_page(hostile)
     assert page.get_by_text(EVIL).count() > 10

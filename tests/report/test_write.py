@@ -204,6 +204,11 @@ def test_a_loss_that_was_no_number_is_left_open(copied: Run) -> None:
     assert '<td class="number">–</td>' in Run(copied.folder).write_report().read_text()
 
 
+def test_a_run_that_has_failed_says_so_at_its_head(copied: Run) -> None:
+    other = change(copied, "run.json", lambda journal: journal | {"state": "failed", "error": "no more ink"})
+    assert "<li>the run has failed: no more ink</li>" in other.write_report().read_text()
+
+
 def test_one_image_and_maps_that_are_no_numbers_are_shown(copied: Run) -> None:
     for path in copied.folder.glob("explanations/*/*.npy"):
         maps = np.load(path)

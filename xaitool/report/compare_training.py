@@ -8,6 +8,7 @@ from xaitool import figures
 from xaitool.report.compare_pair import Pair
 from xaitool.report.head import duration
 from xaitool.report.model import FigureItem, Section, Table
+from xaitool.report.training import loss_text
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -54,8 +55,8 @@ def _ends(run: Run) -> tuple[str, ...]:
         f"{len(run.history):,}",
         f"{len(run.lrs):,}",
         f"{max(run.lrs):.3g}" if run.lrs else "–",
-        f"{last['train_loss']:.4f}",
-        f"{last['test_loss']:.4f}",
+        loss_text(last["train_loss"]),
+        loss_text(last["test_loss"]),
         f"{last['test_accuracy']:.2%}",
         f"{best['test_accuracy']:.2%} (epoch {best['epoch']})",
         duration(run.journal["stages"]["fit"]["seconds"]),

@@ -309,7 +309,10 @@
   /** Show what the address says, if it is about the gallery; a link elsewhere on the page also brings one here. */
   function followAddress() {
     const said = parse(location.hash);
-    if (!said) return false;
+    if (!said) {
+      if (dialog.open) dialog.close(); // Back, to where no image was open
+      return false;
+    }
     Object.assign(state, said);
     writeControls();
     update();

@@ -35,7 +35,9 @@ def sentence(run: Run) -> str:
 
 def warnings(run: Run) -> list[str]:
     """What speaks against believing the model or the maps, in plain words."""
-    return findings(run)
+    state, why = run.journal["state"], run.journal["error"]
+    broken = [f"the run has {'failed' if state == 'failed' else 'been interrupted'}: {why}"]
+    return [*(broken if state in ("failed", "interrupted") else []), *findings(run)]
 
 
 def facts(run: Run) -> list[tuple[str, str]]:

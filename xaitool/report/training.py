@@ -61,9 +61,9 @@ def _epochs(history: list[dict[str, Any]]) -> Table:
         (
             str(each["epoch"]),
             f"{each['lr']:.3g}",
-            _loss(each["train_loss"]),
+            loss_text(each["train_loss"]),
             f"{each['train_accuracy']:.2%}",
-            _loss(each["test_loss"]),
+            loss_text(each["test_loss"]),
             f"{each['test_accuracy']:.2%}",
             f"{each['seconds']:.1f}",
         )
@@ -72,7 +72,7 @@ def _epochs(history: list[dict[str, Any]]) -> Table:
     return Table(columns, rows)
 
 
-def _loss(value: float | None) -> str:
+def loss_text(value: float | None) -> str:
     """JSON knows no infinity: a loss that was too large to be a number is null there."""
     return "–" if value is None else f"{value:.4f}"
 

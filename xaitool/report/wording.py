@@ -51,7 +51,7 @@ MEANINGS = (
     ),
     (
         "95 % interval",
-        "The range in which the mean would lie with other test images of the same kind, 95 times in 100. “Beaten” "
+        "Drawn anew from other test images of the same kind, 95 of 100 such ranges would hold the true mean. “Beaten” "
         "means that, compared image by image, the explainer is ahead with its whole interval.",
     ),
 )
