@@ -125,10 +125,14 @@ def spoiled(runs: Path, kind: str) -> Path:
             for name in ("metrics.json", "predictions.csv"):
                 (folder / name).unlink()
             journal = json.loads((folder / "run.json").read_text())
-            (folder / "run.json").write_text(json.dumps(journal | {"stage": "fit"}))
+            stages = {name: journal["stages"][name] for name in ("data", "model", "tune", "fit")}
+            (folder / "run.json").write_text(json.dumps(journal | {"stage": "fit", "stages": stages}))
         case "foreign":
             folder.mkdir()
             (folder / "run.json").write_text("[]")
+        case "other":
+            folder.mkdir()
+            (folder / "run.json").write_text("{}")
         case "damaged":
             folder.mkdir()
             (folder / "run.json").write_text("{")
@@ -143,8 +147,8 @@ def spoiled(runs: Path, kind: str) -> Path:
         ("missing", "is not there; a run's folder is needed"),
         ("file", "is not a folder; a run's folder is needed"),
         ("empty", "is not a run's folder, and holds none"),
-        ("untested", "has no test results (metrics.json and predictions.csv): the run is failed in stage fit"),
-        ("foreign", "was not written by a run of xaitool"),
+        ("foreign", "run.json is damaged: it holds list, not an object"),
+        ("other", "was not written by a run of xaitool"),
         ("damaged", "run.json is damaged"),
         ("unfinished", "none of the 1 runs in"),
     ],
@@ -159,6 +163,15 @@ def test_what_is_no_tested_run_is_refused_in_words(
     assert said in err
     assert "Traceback" not in err
     assert not (tmp_path / "comparison.html").exists()
+
+
+def test_a_run_without_test_results_has_a_report_but_cannot_be_compared(program: Program, runs: Path) -> None:
+    untested = str(spoiled(runs, "untested"))
+    status, out, _ = program(untested)
+    assert (status, out) == (0, f"{untested}/report.html\n")
+    status, out, err = program(untested, "runs/first/early")
+    assert (status, out) == (2, "")
+    assert "has no test results (metrics.json and predictions.csv): the run is failed in stage fit" in err
 
 
 @pytest.mark.parametrize(

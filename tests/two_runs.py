@@ -73,7 +73,9 @@ def make_run(
             "seconds": 1.0,
         },
         "model": {"parameters": 1000, "cam_layers": ["layer1", "layer2"], "summary": "ResNet", "seconds": 1.0},
+        "tune": {"max_lr": 0.1, "note": "given", "seconds": 1.0},
         "fit": {"epochs": epochs, "seconds": 65.0},
+        "evaluate": {"seconds": 1.0},
         "explain": {"images": len(explained), "methods": list(methods), "failed": {}, "seconds": 1.0},
     }
     journal = {"name": recipe["name"], "state": state, "stage": None, "started": started, "finished": started}

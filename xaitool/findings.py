@@ -17,11 +17,24 @@ NOISY = 0.10
 
 def findings(run: Run) -> list[str]:
     """One sentence a finding, without capital and full stop; what most changes the picture comes first."""
+    return [*good_news(run), *warnings(run)]
+
+
+def good_news(run: Run) -> list[str]:
+    """What was looked for and is not there."""
+    found = run.shortcut
+    if not found or found["cheats"] is not False:
+        return []
+    return [f"the model does not use the planted shortcut to “{found['target']}”"]
+
+
+def warnings(run: Run) -> list[str]:
+    """What speaks against the model, the labels or the maps."""
     return [*_shortcut(run.shortcut), *_model(run), *_missing(run.journal["stages"]), *_maps(run.verdicts)]
 
 
 def _shortcut(found: Mapping[str, Any] | None) -> Iterator[str]:
-    if not found:
+    if not found or found["cheats"] is False:
         return
     target = f"the planted shortcut to “{found['target']}”"
     match found["cheats"]:
@@ -34,8 +47,6 @@ def _shortcut(found: Mapping[str, Any] | None) -> Iterator[str]:
                 f"the model uses {target}: it takes {with_patch} of the images of other classes for one when they have "
                 f"the patch, {without} when they have not; {shown}"
             )
-        case False:
-            yield f"the model does not use {target}"
         case _:
             yield f"whether the model uses {target} cannot be told from these images"
 
@@ -44,8 +55,9 @@ def _model(run: Run) -> Iterator[str]:
     """What the figures of training and test say against the model, or against the labels."""
     if not (run.folder / "metrics.json").is_file():
         return
-    metrics, last = run.metrics, run.history[-1]
-    if last["train_accuracy"] - last["test_accuracy"] >= OVERFIT:
+    metrics = run.metrics
+    last = run.history[-1] if (run.folder / "history.jsonl").is_file() else None
+    if last and last["train_accuracy"] - last["test_accuracy"] >= OVERFIT:
         yield (
             f"the model overfits: it gets {last['train_accuracy']:.1%} of the training images right, but "
             f"{last['test_accuracy']:.1%} of the test images"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import io
 import json
 from functools import cached_property
 from pathlib import Path
@@ -42,6 +43,32 @@ class Run:
         """How it went: state, stages, seconds."""
         return self._json("run.json")
 
+    def did(self, stage: str) -> bool:
+        """Whether the run has come to the end of a stage, and what the stage keeps is there to be read."""
+        journal = self.journal
+        stopped = journal["state"] != "finished" and journal["stage"] == stage
+        return "seconds" in journal["stages"].get(stage, {}) and not stopped
+
+    @property
+    def trained(self) -> bool:
+        """Whether it has trained a model to the end."""
+        return self.did("fit")
+
+    @property
+    def tested(self) -> bool:
+        """Whether it has test results."""
+        return self.did("evaluate")
+
+    @property
+    def explains(self) -> bool:
+        """Whether it has explained images, be it by no method at all."""
+        return self.did("explain")
+
+    @property
+    def complete(self) -> bool:
+        """Whether nothing was left to do. It may have failed all the same: an explainer fell short, say."""
+        return self.journal["state"] in ("finished", "failed") and self.journal["stage"] is None
+
     @cached_property
     def metrics(self) -> dict[str, Any]:
         """Figures on the test images: accuracy, loss, per class, confusion matrix."""
@@ -55,7 +82,13 @@ class Run:
     @cached_property
     def history(self) -> list[dict[str, Any]]:
         """One record an epoch."""
-        return [json.loads(line) for line in self._file("history.jsonl").read_text("utf-8").splitlines()]
+        try:
+            epochs = [json.loads(line) for line in self._text("history.jsonl").splitlines()]
+        except ValueError as error:
+            raise FolderError(f"{self.folder / 'history.jsonl'} is damaged: {error}") from error
+        if not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
+            raise FolderError(f"{self.folder / 'history.jsonl'} is damaged: a record for each epoch is missing")
+        return epochs
 
     @cached_property
     def predictions(self) -> list[dict[str, str]]:
@@ -67,12 +100,13 @@ class Run:
         """The resolved recipe, as plain values."""
         from xaitool.recipe.source import read
 
+        self._text("recipe.lock.yaml")  # told apart: a recipe that is none, and a file that is none
         return read(self._file("recipe.lock.yaml")).data
 
     @cached_property
     def recipe(self) -> str:
         """The resolved recipe, as it is written down."""
-        return self._file("recipe.lock.yaml").read_text("utf-8")
+        return self._text("recipe.lock.yaml")
 
     @cached_property
     def environment(self) -> dict[str, Any]:
@@ -201,18 +235,33 @@ class Run:
         if optional and not (self.folder / name).is_file():
             return None
         try:
-            return json.loads(self._file(name).read_text("utf-8"))  # type: ignore[no-any-return]
+            found = json.loads(self._text(name))
         except ValueError as error:
             raise FolderError(f"{self.folder / name} is damaged: {error}") from error
+        if not isinstance(found, dict):
+            raise FolderError(f"{self.folder / name} is damaged: it holds {type(found).__name__}, not an object")
+        return found
 
     def _array(self, name: str) -> NDArray[Any]:
         import numpy as np
 
         try:
             return np.load(self._file(name), allow_pickle=False)  # type: ignore[no-any-return]
-        except (ValueError, EOFError) as error:
+        except (ValueError, EOFError, OSError) as error:
             raise FolderError(f"{self.folder / name} is damaged: {error}") from error
 
     def _table(self, name: str) -> list[dict[str, str]]:
-        with self._file(name).open(encoding="utf-8", newline="") as file:
-            return list(csv.DictReader(file))
+        try:
+            rows = list(csv.DictReader(io.StringIO(self._text(name), newline=""), strict=True))
+        except csv.Error as error:
+            raise FolderError(f"{self.folder / name} is damaged: {error}") from error
+        for number, row in enumerate(rows, 1):
+            if None in row or None in row.values():
+                raise FolderError(f"{self.folder / name} is damaged: row {number} has not as many fields as the head")
+        return rows
+
+    def _text(self, name: str) -> str:
+        try:
+            return self._file(name).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise FolderError(f"{self.folder / name} cannot be read: {error}") from error

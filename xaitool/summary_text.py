@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from rich.cells import cell_len
+
+from xaitool.columns import pad, shorten, wrap
+from xaitool.durations import duration
 from xaitool.summary import Summary, Verdict
 
 _NARROWEST = 60
@@ -21,7 +24,7 @@ _NO_BREAK = "\xa0"
 def lines(summary: Summary, width: int) -> list[str]:
     """See :meth:`Summary.lines`."""
     width = max(width, _NARROWEST)
-    left = max(_LEFT, *(min(len(label), _WIDEST_LEFT) for label in ["", *summary.verdicts]))
+    left = max(_LEFT, *(min(cell_len(label), _WIDEST_LEFT) for label in ["", *summary.verdicts]))
     about = [_facts, _words, _figures, _findings, _places]
     blocks = [[_head(summary)], *(block(summary, left, width) for block in about)]
     return [line for block in blocks if block for line in ("", *block)][1:]
@@ -29,7 +32,7 @@ def lines(summary: Summary, width: int) -> list[str]:
 
 def _head(summary: Summary) -> str:
     how = {"finished": "finished in", "failed": "failed after", "interrupted": "interrupted after"}
-    return f"{summary.name}: {how.get(summary.state, 'running for')} {_duration(summary.seconds)}"
+    return f"{summary.name}: {how.get(summary.state, 'running for')} {duration(summary.seconds)}"
 
 
 def _facts(summary: Summary, left: int, width: int) -> list[str]:
@@ -57,7 +60,7 @@ def _words(summary: Summary, left: int, width: int) -> list[str]:
     if not summary.verdicts:
         return []
     rows = [("explainer", "verdict"), *((label, each.words) for label, each in summary.verdicts.items())]
-    return [line for label, words in rows for line in _hanging(_short(label, left), words, left, width)]
+    return [line for label, words in rows for line in _hanging(shorten(label, left), words, left, width)]
 
 
 def _figures(summary: Summary, left: int, width: int) -> list[str]:
@@ -65,13 +68,13 @@ def _figures(summary: Summary, left: int, width: int) -> list[str]:
     judged = {label: each for label, each in summary.verdicts.items() if each.metric and each.hardest_to_beat}
     if not judged:
         return []
-    metric = _short(next(iter(judged.values())).metric or "", _LONGEST_METRIC)
+    metric = shorten(next(iter(judged.values())).metric or "", _LONGEST_METRIC)
     head = ("explainer", metric, "95 % interval", "n", "hardest to beat", "ahead by")
     table = [head, *(_row(label, each) for label, each in judged.items())]
-    if _room(table, width) < min(_LEAST_LABEL, max(map(len, judged))):
+    if _room(table, width) < min(_LEAST_LABEL, max(map(cell_len, judged))):
         table = [(*row[:2], *row[3:]) for row in table]
     left = min(left, _room(table, width))
-    return list(_set([(_short(row[0], left).ljust(left), *row[1:]) for row in table]))
+    return list(_set([(pad(shorten(row[0], left), left), *row[1:]) for row in table]))
 
 
 def _row(label: str, verdict: Verdict) -> tuple[str, ...]:
@@ -82,17 +85,17 @@ def _row(label: str, verdict: Verdict) -> tuple[str, ...]:
 
 def _room(table: Sequence[tuple[str, ...]], width: int) -> int:
     """What the other columns leave to the first one; never nothing."""
-    others = [max(map(len, column)) for column in zip(*table, strict=True)][1:]
+    others = [max(map(cell_len, column)) for column in zip(*table, strict=True)][1:]
     return max(width - sum(others) - 2 * len(others), 8)
 
 
 def _set(table: Sequence[tuple[str, ...]]) -> Iterator[str]:
     """Aligned columns: names flush left, numbers flush right."""
     flush_left = {table[0].index(name) for name in table[0] if name.strip() in ("explainer", "hardest to beat")}
-    widths = [max(map(len, column)) for column in zip(*table, strict=True)]
+    widths = [max(map(cell_len, column)) for column in zip(*table, strict=True)]
     for row in table:
-        cells = (f"{cell:{'<' if place in flush_left else '>'}{widths[place]}}" for place, cell in enumerate(row))
-        yield "  ".join(cells).rstrip()
+        padded = (pad(cell, widths[place], right=place not in flush_left) for place, cell in enumerate(row))
+        yield "  ".join(padded).rstrip()
 
 
 def _findings(summary: Summary, left: int, width: int) -> list[str]:
@@ -117,8 +120,7 @@ def _near(path: Path) -> Path:
 
 def _hanging(name: str, text: str, left: int, width: int, indent: str = "") -> list[str]:
     """A name in the left column, and text beside it."""
-    first, rest = f"{name:{left}}  ", " " * (left + 2) + indent
-    wrapped = textwrap.wrap(text, width, initial_indent=first, subsequent_indent=rest, break_on_hyphens=False)
+    wrapped = wrap(text, width, first=f"{pad(name, left)}  ", rest=" " * (left + 2) + indent)
     return [line.replace(_NO_BREAK, " ").rstrip() for line in wrapped]
 
 
@@ -128,26 +130,10 @@ def _unbroken(items: Sequence[str]) -> str:
 
 
 def _name(name: str) -> str:
-    return _short(" ".join(name.split()), _LONGEST_CLASS)
-
-
-def _short(name: str, room: int) -> str:
-    """The middle of a long name goes: what tells names apart is often at the end."""
-    if len(name) <= room:
-        return name
-    tail = (room - 1) // 2
-    return f"{name[: room - 1 - tail]}…{name[-tail:]}"
+    return shorten(" ".join(name.split()), _LONGEST_CLASS)
 
 
 def _number(value: float | None) -> str:
     if value is None:
         return "–"
     return f"{value:+.3f}" if abs(value) < 1000 else f"{value:+.1e}"
-
-
-def _duration(seconds: float) -> str:
-    if seconds < 60:
-        return f"{seconds:.1f} s"
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    return f"{hours} h {minutes} min" if hours else f"{minutes} min {rest} s"

@@ -146,7 +146,7 @@ def test_what_there_is_can_be_chosen_with_its_numbers():
 
 def test_classes_that_nobody_has_put_in_order_are_sorted_behind_the_others():
     page = Page(gallery([item(0, "b", "a"), item(1, "z", "c")], pictures(2), {}, classes=["z"]))
-    assert [each["value"] for each in page.all("option")][:5] == ["", "z", "a", "b", "c"]
+    assert [each["value"] for each in page.all("option")][:5] == ["", "=z", "=a", "=b", "=c"]
 
 
 def test_groups_can_be_chosen_only_where_there_are_any():

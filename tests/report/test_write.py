@@ -16,9 +16,12 @@ import pytest
 
 from xaitool import ReportSection, Run, hookimpl
 from xaitool.errors import FolderError
+from xaitool.judge.intervals import Interval
 from xaitool.judge.judged import Judged
+from xaitool.judge.shortcut import Effect, Finding, Pair
 from xaitool.plugins import Catalog, Plugin, catalog
 from xaitool.report import plugin_sections as sections_module
+from xaitool.report import write as write_module
 from xaitool.report.plugin_sections import safe
 from xaitool.report.write import write_report
 
@@ -207,6 +210,28 @@ def test_a_loss_that_was_no_number_is_left_open(copied: Run) -> None:
 def test_a_run_that_has_failed_says_so_at_its_head(copied: Run) -> None:
     other = change(copied, "run.json", lambda journal: journal | {"state": "failed", "error": "no more ink"})
     assert "<li>the run has failed: no more ink</li>" in other.write_report().read_text()
+
+
+def test_the_whole_page_goes_by_mail(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = len(copied.write_report().read_bytes())
+    monkeypatch.setattr(write_module, "MOST", whole - 40_000)
+    page = copied.write_report().read_bytes()
+    assert len(page) <= whole - 40_000
+    assert len(shown(page.decode())["items"]) > 0
+
+
+SAME = Pair(0.9, 0.9)
+NOTHING = Interval(0.0, -0.01, 0.01, 1300, 0.1)
+
+
+def test_good_news_is_no_warning(copied: Run) -> None:
+    (copied.folder / "shortcut.json").write_text(
+        json.dumps(Finding("star", 1.0, Effect(SAME, SAME, SAME, SAME, NOTHING, NOTHING)).as_dict())
+    )
+    page = Run(copied.folder).write_report().read_text()
+    news = page.partition('<ul class="good-news"')[2].partition("</ul>")[0]
+    assert "the model does not use the planted shortcut to “star”" in news
+    assert page.count("does not use the planted shortcut") == 1
 
 
 def test_one_image_and_maps_that_are_no_numbers_are_shown(copied: Run) -> None:

@@ -54,7 +54,9 @@ def main(arguments: list[str] | None = None) -> Any:
     except click.exceptions.Abort:
         sys.exit(130)
     except click.ClickException as error:
-        error.show()
+        if isinstance(error, click.UsageError) and error.ctx:
+            click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
+        click.echo(f"error: {error.format_message()}", err=True)
         sys.exit(error.exit_code)
     except XaitoolError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", err=True)

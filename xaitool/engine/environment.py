@@ -13,6 +13,7 @@ from typing import Any
 import torch
 
 from xaitool.engine.runtime import Runtime
+from xaitool.masking import masked_command
 
 
 def environment(runtime: Runtime) -> dict[str, Any]:
@@ -25,7 +26,7 @@ def environment(runtime: Runtime) -> dict[str, Any]:
         "cuda": torch.version.cuda if runtime.device.type == "cuda" else None,
         "cudnn": torch.backends.cudnn.version() if runtime.device.type == "cuda" else None,
         "workers": runtime.workers,
-        "command": [Path(sys.argv[0]).name, *sys.argv[1:]],
+        "command": masked_command([Path(sys.argv[0]).name, *sys.argv[1:]]),
         "commit": _commit(),
         "packages": dict(sorted({each.name: each.version for each in distributions() if each.name}.items())),
     }

@@ -15,6 +15,7 @@ from xaitool.engine.progress import Display
 from xaitool.engine.randomness import kept
 from xaitool.errors import XaitoolError
 from xaitool.plugins import catalog
+from xaitool.report.write import write_report
 from xaitool.results import Run
 from xaitool.summary import Summary
 
@@ -71,6 +72,10 @@ class Journal:
         self._write()
         self._observe("xaitool_stage_finished", stage=name, record=record)
 
+    def over(self) -> None:
+        """All stages are done; what is still to be said is about the whole run."""
+        self.state["stage"] = None
+
     def epoch(self, record: Mapping[str, Any]) -> None:
         """One epoch of the current stage has finished: write down what the stage's record says now."""
         self._write()
@@ -81,8 +86,22 @@ class Journal:
         if state == "finished":
             self.state["stage"] = None
         self._write()
+        if state == "failed":
+            self._report()
         self._observe("xaitool_run_finished", state=state, error=error)
         self.display.summary(Summary.of(Run(self.folder.path)))
+
+    def _report(self) -> None:
+        """A run that failed leaves a report too: what it came to, and at its head what went wrong."""
+        run = Run(self.folder.path)
+        if not run.did("data"):
+            return
+        try:
+            write_report(run, html=run.settings["report"]["html"])
+        except Exception as error:
+            # What went wrong in the run is to be told, and not what goes wrong in telling it.
+            log.exception("no report of the failed run")
+            self.display.warn(f"no report could be written: {error}")
 
     def _observe(self, hook: str, **arguments: Any) -> None:
         with kept():  # whatever an observer draws at random or writes into a record, the run stays the same

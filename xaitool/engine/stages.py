@@ -198,6 +198,7 @@ class Stages:
 
     def end(self, judged: Judged, failures: Sequence[str]) -> None:
         """Everything is done that could be; a run that lacks something it was asked for has failed all the same."""
+        self.journal.over()
         if failures:
             raise PluginError(f"{'; '.join(failures)}; all the rest is done, and in {self.folder}")
         judged.check(self.settings.explain, [each.label for each in self.recipe.explainers])

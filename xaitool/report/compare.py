@@ -10,11 +10,13 @@ From Python::
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xaitool.errors import FolderError
 from xaitool.files import write_whole
+from xaitool.masking import masked_command
 from xaitool.report.compare_drift import drift_section
 from xaitool.report.compare_images import images_section
 from xaitool.report.compare_pair import Pair, fingerprint, points
@@ -23,7 +25,10 @@ from xaitool.report.compare_settings import settings_section, versions_of
 from xaitool.report.compare_training import training_section
 from xaitool.report.compare_verdicts import verdicts_section
 from xaitool.report.head import created
+from xaitool.report.locate import tested
 from xaitool.report.model import ReportData, Section, Table
+from xaitool.report.provenance import recipe_shown
+from xaitool.report.readable import readable
 from xaitool.report.render import render
 
 if TYPE_CHECKING:
@@ -34,9 +39,10 @@ def write_comparison(run_a: Run, run_b: Run, path: str | Path) -> Path:
     """Write the comparison of two runs as one HTML file that needs nothing else: its path.
 
     Nothing is written into the runs' folders, and neither torch nor data set nor models are needed. Raises FolderError
-    where a run did not come to its test results, or the file cannot be written.
+    where a run did not come to its test results, a file of its is missing or damaged, or the page cannot be written.
     """
-    path, page = Path(path), render(compare(run_a, run_b))
+    with readable(run_a, run_b):
+        path, page = Path(path), render(compare(tested(run_a), tested(run_b)))
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         write_whole(path, page.encode())
@@ -139,7 +145,7 @@ def _runs(pair: Pair) -> Section:
 def _provenance(pair: Pair) -> Section:
     rows = [
         ("Folder", *(folder(run) for _, run in pair)),
-        ("Command", *(" ".join(run.environment["command"]) for _, run in pair)),
+        ("Command", *(shlex.join(masked_command(run.environment["command"])) for _, run in pair)),
         ("Commit", *(run.environment["commit"] or "none" for _, run in pair)),
         ("Seed", *(str(run.settings["seed"]) for _, run in pair)),
         ("Data fingerprint", *(fingerprint(run)[:16] for _, run in pair)),
@@ -148,7 +154,7 @@ def _provenance(pair: Pair) -> Section:
     ]
     a, b = (versions_of(run) for _, run in pair)
     rows += [(name, a.get(name, "–"), b.get(name, "–")) for name in dict.fromkeys([*a, *b])]
-    parts = [Section(f"Recipe of {name}", preformatted=run.recipe, folded=True) for name, run in pair]
+    parts = [Section(f"Recipe of {name}", preformatted=recipe_shown(run), folded=True) for name, run in pair]
     return Section("Where both come from", table=Table(("What", "A", "B"), rows), parts=parts, name="provenance")
 
 

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
+from xaitool.masking import masked
 from xaitool.report.compare_pair import Pair, fingerprint
 from xaitool.report.model import Section, Table
 
@@ -33,8 +34,8 @@ def settings_section(pair: Pair) -> Section:
 
 
 def recipe_of(run: Run) -> dict[str, str]:
-    """The resolved recipe by dotted key, without the versions it was locked with."""
-    return dict(flat({key: value for key, value in run.settings.items() if key != "locked"}))
+    """The resolved recipe by dotted key, without the versions it was locked with, and without secrets."""
+    return dict(flat(masked({key: value for key, value in run.settings.items() if key != "locked"})))
 
 
 def versions_of(run: Run) -> dict[str, str]:

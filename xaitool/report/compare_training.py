@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from xaitool import figures
+from xaitool.durations import duration
 from xaitool.report.compare_pair import Pair
-from xaitool.report.head import duration
 from xaitool.report.model import FigureItem, Section, Table
 from xaitool.report.training import loss_text
 

@@ -10,6 +10,7 @@ from xaitool import figures
 from xaitool.report.drawing import Drawing
 from xaitool.report.gallery import ImageCurves, Item, gallery
 from xaitool.report.model import Section
+from xaitool.report.sprites import BUDGET
 from xaitool.report.verdicts import layers_in_use
 
 if TYPE_CHECKING:
@@ -19,9 +20,15 @@ if TYPE_CHECKING:
 # Images in a figure, which is for papers and slides; the gallery has them all.
 _FIGURED = 20
 
+_TITLE = "What does it look at?"
 
-def gallery_section(run: Run, draw: Drawing) -> Section:
-    """All explained images; the same as figures, method by method."""
+
+def gallery_sections(run: Run, draw: Drawing, budget: int = BUDGET) -> list[Section]:
+    """All explained images; the same as figures, method by method. budget: bytes of the page for the gallery."""
+    if not run.tested:
+        return []
+    if not run.explains:
+        return [Section(_TITLE, "The run did not come to its explanations.", name="explanations")]
     maps = {method: {target: run.maps(method, target) for target in run.targets} for method in run.methods}
     _keep_figures(run, draw, maps)
     failed = run.journal["stages"].get("explain", {}).get("failed", {})
@@ -35,8 +42,9 @@ def gallery_section(run: Run, draw: Drawing) -> Section:
         {name: curves for name in maps if (curves := _curves(run, name))},
         classes=list(run.metrics["per_class"]),
         groups=[each["name"] for each in run.triage["groups"]] if run.triage else (),
+        budget=budget,
     )
-    return Section("What does it look at?", " ".join(filter(None, said)), html=page, name="explanations")
+    return [Section(_TITLE, " ".join(filter(None, said)), html=page, name="explanations")]
 
 
 def items_of(run: Run) -> list[Item]:

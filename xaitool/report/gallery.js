@@ -34,10 +34,10 @@
   }
 
   /** A name from the data set; <bdi> keeps one that is written from right to left from turning its surroundings. */
-  const named = (name) => make("bdi", {}, name);
+  const named = (name) => make("bdi", {}, name || "(no name)");
   const percent = (value, digits = 0) => (value === null ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`);
   const counted = (count) => count.toLocaleString("en");
-  const quoted = (name) => `“${name}”`;
+  const quoted = (name) => `“${name || "(no name)"}”`;
   const inQuotes = (name) => make("span", { class: "gallery-quoted" }, "“", named(name), "”");
 
   // ---------------------------------------------------------------------------------------------------- pixels
@@ -265,12 +265,19 @@
   };
   const state = { ...DEFAULTS };
 
+  // Where "any" can be chosen, a name is "=name" in the controls and in the state: a class may have an empty name.
+  const NAMED = new Set(["true", "predicted", "group"]);
+  const chosenName = (key) => state[key].slice(1);
+
   /** What the address says of the gallery; null where it is about something else. What is unknown is ignored. */
   function parse(hash) {
     const [name, ...parts] = hash.split("&");
     if (name !== "#gallery") return null;
     const said = { ...DEFAULTS };
-    for (const [key, value] of new URLSearchParams(parts.join("&"))) if (isKnown(key, value)) said[key] = value;
+    for (const [key, text] of new URLSearchParams(parts.join("&"))) {
+      const value = NAMED.has(key) ? `=${text}` : text;
+      if (isKnown(key, value)) said[key] = value;
+    }
     return said;
   }
 
@@ -286,7 +293,7 @@
   /** The address of what is seen: only what differs from what one sees at first. */
   function address() {
     const parts = Object.keys(DEFAULTS).filter((key) => state[key] !== DEFAULTS[key]);
-    return ["#gallery", ...parts.map((key) => `${key}=${encodeURIComponent(state[key])}`)].join("&");
+    return ["#gallery", ...parts.map((key) => `${key}=${encodeURIComponent(NAMED.has(key) ? chosenName(key) : state[key])}`)].join("&");
   }
 
   /** Small steps replace the address; what one may want to go back from is pushed. */
@@ -341,9 +348,9 @@
     // What is shown as 50 % counts as 50 %.
     const confidence = Math.round(100 * item.confidence);
     return (
-      (!state.true || item.true === state.true) &&
-      (!state.predicted || item.predicted === state.predicted) &&
-      (!state.group || item.group === state.group) &&
+      (!state.true || item.true === chosenName("true")) &&
+      (!state.predicted || item.predicted === chosenName("predicted")) &&
+      (!state.group || item.group === chosenName("group")) &&
       (state.result === "all" || item.right === (state.result === "right")) &&
       confidence >= Number(state.least) && confidence <= Number(state.most)
     );
@@ -363,11 +370,11 @@
   function whyNone() {
     let words = "";
     if (state.true && state.predicted && state.true !== state.predicted) {
-      words = `is ${quoted(state.true)} taken for ${quoted(state.predicted)}`;
+      words = `is ${quoted(chosenName("true"))} taken for ${quoted(chosenName("predicted"))}`;
     } else if (state.true && state.predicted) {
-      words = `is ${quoted(state.true)} and was recognised as such`;
-    } else if (state.true) words = `is ${quoted(state.true)}`;
-    else if (state.predicted) words = `was taken for ${quoted(state.predicted)}`;
+      words = `is ${quoted(chosenName("true"))} and was recognised as such`;
+    } else if (state.true) words = `is ${quoted(chosenName("true"))}`;
+    else if (state.predicted) words = `was taken for ${quoted(chosenName("predicted"))}`;
     const others = ["group", "result", "least", "most"].some((key) => state[key] !== DEFAULTS[key]);
     if (others) words = words ? `${words} and matches the other filters` : "matches all filters";
     return (
@@ -402,6 +409,7 @@
     grid.append(fragment);
     const [first] = cards.keys();
     if (made === 0 && first) first.tabIndex = 0; // one stop for the tabulator; arrow keys do the rest
+    paintAhead();
     // An observer reports changes only: seen anew, the end of the list is reported again if it is still near.
     ending.unobserve(more);
     if (cards.size < chosen.length) ending.observe(more);
@@ -450,6 +458,21 @@
     }
   }
 
+  let ahead = 0; // the task that paints ahead, if there is one
+
+  /** Paint the cards that are out of sight while there is nothing else to do: printing does not wait for it. */
+  function paintAhead() {
+    if (ahead) return;
+    const idle = globalThis.requestIdleCallback ?? ((task) => setTimeout(task, 50));
+    ahead = idle(() => {
+      ahead = 0;
+      const next = buttons().slice(0, MOST_PAINTED).find((button) => painted.get(button) !== state.opacity);
+      if (!next) return;
+      paintCard(next);
+      paintAhead();
+    });
+  }
+
   const nearby = new IntersectionObserver((entries) => {
     for (const { target, isIntersecting } of entries) {
       const button = buttonOf(target);
@@ -469,6 +492,7 @@
   function repaint() {
     paintScales();
     inSight.forEach(paintCard);
+    paintAhead();
   }
 
   let frame = 0;
@@ -543,7 +567,7 @@
     const facts = [
       ["Predicted", [named(item.predicted), ` ${percent(item.confidence, 1)}`]],
       ["True", [named(item.true), ` ${percent(item.true_probability, 1)}`]],
-      ["Runner-up", [named(item.runner_up || "–")]],
+      ["Runner-up", [named(item.runner_up)]],
       ...(item.group ? [["Group", [named(item.group)]]] : []),
       ["Image", [named(item.id)]],
       ...item.notes.map(([term, sentence]) => [term, [named(sentence)]]),

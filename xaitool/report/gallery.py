@@ -90,6 +90,7 @@ def gallery(
         packed = sprites.fit(pictures, every_map, budget, besides)
         count = packed.count
     shown = items[:count]
+    grouped = [item.group for item in shown if item.group]
     environment = Environment(
         loader=PackageLoader("xaitool.report", "."),
         autoescape=True,
@@ -104,8 +105,9 @@ def gallery(
         classes=_choices(classes, ((item.true, item.predicted) for item in shown)),
         of_true=Counter(item.true for item in shown),
         of_predicted=Counter(item.predicted for item in shown),
-        groups=_choices(groups, ((item.group,) for item in shown)) if any(item.group for item in shown) else [],
+        groups=_choices(groups, ((each,) for each in grouped)) if grouped else [],
         of_group=Counter(item.group for item in shown),
+        both_results=len({item.true == item.predicted for item in shown}) > 1,
         opacity=round(100 * _ALPHA),
         compares=any({"predicted", "true"} <= targets.keys() for targets in maps.values()),
         data=_json(_data(shown, packed, maps, curves)),
@@ -128,7 +130,7 @@ def _check_lengths(items: Sequence[Item], pictures: Array, maps: Maps, curves: M
 
 def _choices(order: Sequence[str], used: Iterable[tuple[str, ...]]) -> list[str]:
     """The values to choose from: those given, in their order, and whatever else there is, sorted."""
-    others = {value for values in used for value in values if value} - set(order)
+    others = {value for values in used for value in values} - set(order)
     return [*order, *sorted(others)]
 
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from xaitool.findings import findings
+from xaitool import findings
+from xaitool.durations import duration
 from xaitool.report.model import Thumbnail
 from xaitool.report.wording import trust
 from xaitool.summary import Summary
@@ -23,6 +24,9 @@ _THUMBNAILS, _SIDE = 12, 96
 
 def sentence(run: Run) -> str:
     """The outcome in one or two sentences."""
+    if not run.tested:
+        stage = run.journal["stage"]
+        return f"The run did not come to its test results{f': it ended in stage {stage}' if stage else ''}."
     summary = Summary.of(run)
     said = f"{summary.accuracy:.2%} of {summary.images:,} test images are classified correctly"
     if worst := summary.commonest_confusion:
@@ -37,25 +41,35 @@ def warnings(run: Run) -> list[str]:
     """What speaks against believing the model or the maps, in plain words."""
     state, why = run.journal["state"], run.journal["error"]
     broken = [f"the run has {'failed' if state == 'failed' else 'been interrupted'}: {why}"]
-    return [*(broken if state in ("failed", "interrupted") else []), *findings(run)]
+    return [*(broken if state in ("failed", "interrupted") else []), *findings.warnings(run)]
+
+
+def good_news(run: Run) -> list[str]:
+    """What was looked for, and is not there."""
+    return findings.good_news(run)
 
 
 def facts(run: Run) -> list[tuple[str, str]]:
     """The figures at a glance."""
-    metrics, stages = run.metrics, run.journal["stages"]
-    epochs = len(run.history)
-    return [
-        ("Test accuracy", f"{metrics['accuracy']:.2%}"),
-        ("Misclassified", f"{metrics['misclassified']:,} of {metrics['images']:,}"),
-        ("Calibration error", f"{metrics['calibration']['ece']:.1%}"),
-        ("Training", f"{epochs} epoch{'s' * (epochs != 1)}, {duration(stages['fit']['seconds'])}"),
-        ("Whole run", duration(sum(each.get("seconds", 0) for name, each in stages.items() if name != "report"))),
-        ("Device", run.environment["device"]),
-    ]
+    stages, found = run.journal["stages"], []
+    if run.tested:
+        metrics = run.metrics
+        found += [
+            ("Test accuracy", f"{metrics['accuracy']:.2%}"),
+            ("Misclassified", f"{metrics['misclassified']:,} of {metrics['images']:,}"),
+            ("Calibration error", f"{metrics['calibration']['ece']:.1%}"),
+        ]
+    if run.trained:
+        epochs = len(run.history)
+        found.append(("Training", f"{epochs} epoch{'s' * (epochs != 1)}, {duration(stages['fit']['seconds'])}"))
+    whole = sum(each.get("seconds", 0) for name, each in stages.items() if name != "report")
+    return [*found, ("Whole run", duration(whole)), ("Device", run.environment["device"])]
 
 
 def thumbnails(run: Run) -> list[Thumbnail]:
     """Some of the misclassified images, each a link to its explanation."""
+    if not run.explains:
+        return []
     wrong = [place for place, each in enumerate(run.explained) if each["correct"] == "0"][:_THUMBNAILS]
     return [
         Thumbnail(
@@ -72,12 +86,6 @@ def created(run: Run) -> str:
     """When the run began: ``22 November 2026, 09:42``."""
     moment = datetime.fromisoformat(run.journal["started"])
     return f"{moment.day} {moment:%B %Y, %H:%M}"
-
-
-def duration(seconds: float) -> str:
-    """``2 min 04 s``."""
-    minutes, rest = divmod(round(seconds), 60)
-    return f"{minutes} min {rest:02d} s" if minutes else f"{seconds:.1f} s"
 
 
 def quote(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Finding the run that a path means, and whether a report can be made of it."""
+"""Finding the run that a path means, and whether it can be compared with another."""
 
 from __future__ import annotations
 
@@ -12,36 +12,37 @@ from xaitool.results import Run
 def locate(path: Path) -> Run:
     """The run in a folder, or the newest finished one among those below it (``runs`` or ``runs/NAME``).
 
-    Raises FolderError where there is none, or where it did not come to its test results.
+    Raises FolderError where there is none.
     """
     path = path.expanduser()
     if not path.is_dir():
         raise FolderError(f"{path} is {'not a folder' if path.exists() else 'not there'}; a run's folder is needed")
     if (path / "run.json").is_file():
-        return tested(_opened(path))
+        return _opened(path)
     below = [_opened(each.parent) for pattern in ("*/run.json", "*/*/run.json") for each in path.glob(pattern)]
     if not below:
         raise FolderError(f"{path} is not a run's folder, and holds none: there is no run.json in it")
-    finished = [run for run in below if run.journal["state"] == "finished"]
+    finished = [run for run in below if run.complete]
     if not finished:
         raise FolderError(f"none of the {len(below)} runs in {path} is finished; name the run's own folder to take one")
-    return tested(max(finished, key=_began))
+    return max(finished, key=_began)
 
 
 def tested(run: Run) -> Run:
     """The same run. Raises FolderError where it has no test results."""
     missing = [name for name in ("metrics.json", "predictions.csv") if not (run.folder / name).is_file()]
-    if missing:
+    if missing or not run.tested:
         state, stage = run.journal["state"], run.journal.get("stage")
         got = f"{state} in stage {stage}" if stage else state
-        raise FolderError(f"{run.folder} has no test results ({' and '.join(missing)}): the run is {got}")
+        lacks = f" ({' and '.join(missing)})" if missing else ""
+        raise FolderError(f"{run.folder} has no test results{lacks}: the run is {got}")
     return run
 
 
 def _opened(folder: Path) -> Run:
     run = Run(folder)
     journal = run.journal
-    if not isinstance(journal, dict) or not {"name", "state", "started", "stages"} <= journal.keys():
+    if not {"name", "state", "stage", "error", "started", "stages"} <= journal.keys():
         raise FolderError(f"{folder / 'run.json'} was not written by a run of xaitool")
     return run
 

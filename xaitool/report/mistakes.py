@@ -34,8 +34,10 @@ class _Cell:
     link: str
 
 
-def mistakes_section(run: Run, draw: Drawing) -> Section:
-    """The confusion matrix, whose cells lead to the gallery; each class; calibration."""
+def mistakes_sections(run: Run, draw: Drawing) -> list[Section]:
+    """The confusion matrix, whose cells lead to the gallery; each class; calibration: where there are test results."""
+    if not run.tested:
+        return []
     metrics = run.metrics
     classes, counts = list(metrics["per_class"]), np.array(metrics["confusion"])
     draw.keep("confusion_matrix", figures.confusion_matrix(counts, classes))
@@ -62,7 +64,7 @@ def mistakes_section(run: Run, draw: Drawing) -> Section:
             parts=[Section("The figures", table=_bins(calibration), folded=True)],
         ),
     ]
-    return Section("Where does it fail?", text, parts=parts, name="mistakes")
+    return [Section("Where does it fail?", text, parts=parts, name="mistakes")]
 
 
 def _pairs(counts: Any, classes: list[str]) -> Markup:

@@ -73,7 +73,8 @@ class Thumbnail:
 class ReportData:
     """A whole report.
 
-    sentence: the outcome in one line. warnings: what a reader should know before he believes it. facts: (label, value)
+    sentence: the outcome in one line. good_news: what was looked for and is not there.
+    warnings: what a reader should know before he believes it. facts: (label, value)
     for the head: test accuracy, epochs, device, duration, …. created: date and time, as they are to be
     printed. commit: of the repository that the run was started in, if any.
     """
@@ -82,6 +83,7 @@ class ReportData:
     created: str
     sentence: str
     facts: Sequence[tuple[str, str]] = ()
+    good_news: Sequence[str] = ()
     warnings: Sequence[str] = ()
     thumbnails: Sequence[Thumbnail] = ()
     sections: Sequence[Section] = ()

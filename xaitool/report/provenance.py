@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import shlex
 from typing import TYPE_CHECKING, Any
 
+from xaitool.masking import masked, masked_command
+from xaitool.recipe.lock import dump
 from xaitool.report.model import Section, Table
 from xaitool.report.render import part
 
@@ -11,16 +14,18 @@ if TYPE_CHECKING:
     from xaitool.results import Run
 
 _COMMAND = "xaitool run recipe.lock.yaml"
+_SECRETS = " What its keys tell to be a secret is shown as *** here; the file in the folder has it."
 
 
 def provenance_section(run: Run) -> Section:
     """The resolved recipe, versions, machine, seed, data: and the command that does it all again."""
+    recipe = recipe_shown(run)
     return Section(
         "How to repeat this run",
         "The recipe below has every default filled in and every plugin by its full name. Save it as recipe.lock.yaml "
         "(it also lies in the run's folder), and run it. With the same versions, on the same kind of machine and as "
-        "many threads, a CPU gives the same results bit for bit.",
-        html=part("provenance.html", command=_COMMAND, recipe=run.recipe),
+        "many threads, a CPU gives the same results bit for bit." + (_SECRETS if recipe != run.recipe else ""),
+        html=part("provenance.html", command=_COMMAND, recipe=recipe),
         parts=[
             Section("Where it ran", table=_environment(run)),
             Section("Plugins and main libraries", table=_versions(run.settings.get("locked") or {}), folded=True),
@@ -30,13 +35,19 @@ def provenance_section(run: Run) -> Section:
     )
 
 
+def recipe_shown(run: Run) -> str:
+    """The resolved recipe as it is written down, without secrets."""
+    shown = masked(run.settings)
+    return run.recipe if shown == run.settings else dump(shown)
+
+
 def _environment(run: Run) -> Table:
-    found, data = run.environment, run.journal["stages"]["data"]
+    found = run.environment
     rows = [
-        ("Command", " ".join(found["command"])),
+        ("Command", shlex.join(masked_command(found["command"]))),
         ("Commit", found["commit"] or "none: it was not started in a git repository"),
         ("Seed", str(run.settings["seed"])),
-        ("Data fingerprint", data["fingerprint"]),
+        *([("Data fingerprint", run.journal["stages"]["data"]["fingerprint"])] if run.did("data") else []),
         ("Device", found["device"]),
         ("Python", found["python"]),
         ("Platform", found["platform"]),

@@ -5,36 +5,56 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xaitool import figures
+from xaitool.durations import duration
 from xaitool.report.drawing import Drawing
-from xaitool.report.head import duration
-from xaitool.report.model import Section, Table
+from xaitool.report.model import FigureItem, Section, Table
 
 if TYPE_CHECKING:
     from xaitool.results import Run
 
 
-def training_section(run: Run, draw: Drawing) -> Section:
-    """Curves, the best and the last epoch, the stages' times, the model."""
-    drawn = [
-        draw.chart(
-            "training_curves",
-            figures.training_curves(run.history),
-            "Loss and accuracy on training and test images by epoch; the figures are in the table of epochs.",
+def training_sections(run: Run, draw: Drawing) -> list[Section]:
+    """Curves, the best and the last epoch, the stages' times, the model; as far as the run came."""
+    history = _history(run)
+    if not history and not run.did("model"):
+        return []
+    drawn, parts = [], []
+    if history:
+        alt = "Loss and accuracy on training and test images by epoch; the figures are in the table of epochs."
+        drawn.append(draw.chart("training_curves", figures.training_curves(history), alt))
+        parts.append(Section("Epochs", table=_epochs(history), folded=True))
+    drawn += _search(run, draw)
+    if run.trained:
+        alt = "Learning rate at each step of the training."
+        drawn.append(draw.chart("lr_schedule", figures.lr_schedule(run.lrs), alt))
+    parts.append(Section("Time", table=_times(run.journal["stages"]), folded=True))
+    if run.did("model"):
+        model = run.journal["stages"]["model"]
+        parts.append(
+            Section("Model", f"{model['parameters']:,} parameters.", preformatted=model["summary"], folded=True)
         )
-    ]
-    search = run.lr_finder
-    if search["lrs"]:
-        curve = figures.lr_curve(search["lrs"], _numbers(search["losses"]), search["max_lr"], search["note"])
-        alt = f"Training loss against learning rate; {search['max_lr']:.3g} was chosen, {search['note']}."
-        drawn.append(draw.chart("lr_finder", curve, alt))
-    drawn.append(draw.chart("lr_schedule", figures.lr_schedule(run.lrs), "Learning rate at each step of the training."))
-    model = run.journal["stages"]["model"]
-    parts = [
-        Section("Epochs", table=_epochs(run.history), folded=True),
-        Section("Time", table=_times(run.journal["stages"]), folded=True),
-        Section("Model", f"{model['parameters']:,} parameters.", preformatted=model["summary"], folded=True),
-    ]
-    return Section("How good is the model?", _best_and_last(run.history), drawn, parts=parts, name="training")
+    return [Section("How good is the model?", _said(run, history), drawn, parts=parts, name="training")]
+
+
+def _history(run: Run) -> list[dict[str, Any]]:
+    """The epochs; of a training that was broken off, those that are done."""
+    return run.history if run.trained or (run.folder / "history.jsonl").is_file() else []
+
+
+def _search(run: Run, draw: Drawing) -> list[FigureItem]:
+    """The search for a learning rate, also where it found none."""
+    search = run.lr_finder if run.did("tune") or (run.folder / "lr_finder.json").is_file() else {"lrs": []}
+    if not search["lrs"]:
+        return []
+    rate, note = search["max_lr"], search.get("note", "no learning rate was found")
+    alt = f"Training loss against learning rate; {f'{rate:.3g} was chosen, {note}' if rate else note}."
+    return [draw.chart("lr_finder", figures.lr_curve(search["lrs"], _numbers(search["losses"]), rate, note), alt)]
+
+
+def _said(run: Run, history: list[dict[str, Any]]) -> str:
+    if run.trained:
+        return _best_and_last(history)
+    return f"The training was broken off after {_epochs_of(history)}." if history else "The model was not trained."
 
 
 def _best_and_last(history: list[dict[str, Any]]) -> str:
