@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from xaitool.results import Run
 
 MOST: Final = 25_000_000  # bytes of a page that still goes by mail; the gallery gives way first
+_OWN: Final = 64_000  # bytes: more than the gallery takes besides pictures, maps and what is said of them
 
 
 def write_report(run: Run, html: bool = True, *, svg: bool | None = None, page: Path | None = None) -> Path | None:
@@ -63,7 +64,7 @@ def _write(run: Run, html: bool, svg: bool | None, page: Path | None) -> Path | 
     content = _page(run, sections)
     if (excess := len(content) - MOST) > 0:
         takes = sum(len(section.html.encode()) for section in sections["gallery"])
-        sections["gallery"] = gallery_sections(run, draw, takes - excess)
+        sections["gallery"] = gallery_sections(run, draw, takes - excess - _OWN)
         content = _page(run, sections)
     path = page or run.folder / "report.html"
     try:
