@@ -83,6 +83,10 @@ class ExplainError(XaitoolError):
     """An explainer was asked for something it cannot give (a layer with no spatial extent, a class out of range)."""
 
 
+class NoGridError(ExplainError):
+    """A model, or a layer of it, has no output that is a grid over the image."""
+
+
 class MetricError(XaitoolError):
     """A metric was asked for something it cannot measure (a mask or an explainer that was not given)."""
 

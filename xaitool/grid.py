@@ -13,7 +13,7 @@ from torch import Tensor, nn
 COARSE = 4
 
 # Tokens before the grid: a class token, one for distillation, registers.
-_MOST_PREFIX_TOKENS = 16
+_MOST_PREFIX_TOKENS = 10
 
 
 @dataclass(frozen=True)
@@ -61,8 +61,9 @@ class Grid:
 def grid_of(output: Any, image_size: Sequence[int], prefix: int | None = None) -> Grid | None:
     """The grid of a layer's output for images of (H, W), or None where its shape is that of none larger than 1×1.
 
-    A grid has the image's proportions, as far as a whole number of cells can. prefix: how many tokens come before the
-    grid, where that is known; the fewest that leave one, else. An output that fits N×C×h×w and N×h×w×C is the former.
+    A grid has the image's proportions, as far as a whole number of cells can. prefix: how many tokens come before it,
+    where that is known; else the fewest that leave a grid, of exactly the image's proportions if there is such.
+    An output that fits N×C×h×w and N×h×w×C is the former.
     """
     if not isinstance(output, Tensor) or not output.is_floating_point():
         return None
@@ -72,10 +73,11 @@ def grid_of(output: Any, image_size: Sequence[int], prefix: int | None = None) -
         case (_, height, width, _) if _fits(height, width, image_size):
             return Grid("NHWC", height, width)
         case (_, tokens, _):
-            for before in range(_MOST_PREFIX_TOKENS + 1) if prefix is None else (prefix,):
-                for height, width in _factors(tokens - before):
-                    if _fits(height, width, image_size):
-                        return Grid("tokens", height, width, before)
+            before = range(_MOST_PREFIX_TOKENS + 1) if prefix is None else (prefix,)
+            grids = [Grid("tokens", *sides, first) for first in before for sides in _factors(tokens - first)]
+            fitting = [grid for grid in grids if _fits(*grid.size, image_size)]
+            exactly = [grid for grid in fitting if grid.height * image_size[1] == grid.width * image_size[0]]
+            return next(iter(exactly + fitting), None)
     return None
 
 

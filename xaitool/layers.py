@@ -149,7 +149,7 @@ def _run(module: nn.Module, images: Tensor) -> _Ran:
     with torch.inference_mode(False), borrowed(module), _hooked(module, note), torch.enable_grad():
         module.eval()
         given = images.detach().clone().requires_grad_()
-        logits = module(given.view_as(given))  # not the leaf, which a first layer may not change in place
+        logits = module(given.clone())  # not the leaf, which a first layer may not change in place
         _mark_dependence(ran.passes, logits, fed)
     return ran
 
