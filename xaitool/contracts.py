@@ -70,6 +70,8 @@ class DataBundle:
     test_masks: the true evidence masks of the test images, where they are known.
     sample: undistorted training images (no augmentation), for pictures of the data.
     shortcut: what was planted in the images for a model to cheat by, where anything was.
+    notes: what a person should know about these data, a sentence each; they are told as warnings.
+    skipped: what was found and left out because it could not be used: (name, reason).
     """
 
     train: Images
@@ -83,6 +85,8 @@ class DataBundle:
     test_masks: Masks | None = None
     sample: Images | None = None
     shortcut: Shortcut | None = None
+    notes: Sequence[str] = ()
+    skipped: Sequence[tuple[str, str]] = ()
 
     def display(self, images: Tensor) -> Tensor:
         """Undo the normalisation: N×C×H×W (or C×H×W) in, the same in [0, 1] out."""
