@@ -44,11 +44,13 @@ def test_it_holds_the_code_the_plugins_and_the_recipes(installed: Path) -> None:
         "xaitool",
         "xaitool_cifar10",
         "xaitool_gradcam",
+        "xaitool_image_folder",
         "xaitool_metrics",
         "xaitool_onecycle",
         "xaitool_shapes",
         "xaitool_tensorboard",
         "xaitool_timm",
+        "xaitool_torchvision",
     }
     recipes = {path.name for path in (ROOT / "recipes").glob("*.yaml")}
     assert {path.name for path in (installed / "xaitool/recipes").iterdir()} == recipes

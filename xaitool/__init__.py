@@ -16,12 +16,14 @@ from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from xaitool.api.explain import explain
+    from xaitool.api.explanation import Explanation
     from xaitool.building import build
     from xaitool.component import Component
     from xaitool.config import Config
     from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, ReportSection, Scores, Subject, Tuned
     from xaitool.engine.evaluate import Evaluation, evaluate
-    from xaitool.engine.explain import explain
+    from xaitool.engine.explain import explain as explain_with
     from xaitool.engine.fit import Fitted, fit
     from xaitool.engine.progress import Display
     from xaitool.engine.run import run
@@ -39,6 +41,7 @@ _HOMES = {
     "DataBundle": "xaitool.contracts",
     "Display": "xaitool.engine.progress",
     "Evaluation": "xaitool.engine.evaluate",
+    "Explanation": "xaitool.api.explanation",
     "Fitted": "xaitool.engine.fit",
     "Given": "xaitool.contracts",
     "ModelBundle": "xaitool.contracts",
@@ -55,7 +58,8 @@ _HOMES = {
     "XaitoolError": "xaitool.errors",
     "build": "xaitool.building",
     "evaluate": "xaitool.engine.evaluate",
-    "explain": "xaitool.engine.explain",
+    "explain": "xaitool.api.explain",
+    "explain_with": "xaitool.engine.explain:explain",
     "fit": "xaitool.engine.fit",
     "hookimpl": "xaitool.hookspecs",
     "open_runtime": "xaitool.engine.runtime",
@@ -69,6 +73,7 @@ __all__ = [
     "DataBundle",
     "Display",
     "Evaluation",
+    "Explanation",
     "Fitted",
     "Given",
     "ModelBundle",
@@ -86,6 +91,7 @@ __all__ = [
     "build",
     "evaluate",
     "explain",
+    "explain_with",
     "fit",
     "hookimpl",
     "open_runtime",
@@ -99,7 +105,8 @@ def __getattr__(name: str) -> Any:
         return version("xaitool")
     if name not in _HOMES:
         raise AttributeError(f"module 'xaitool' has no attribute '{name}'")
-    value = getattr(import_module(_HOMES[name]), name)
+    module, _, attribute = _HOMES[name].partition(":")
+    value = getattr(import_module(module), attribute or name)
     globals()[name] = value  # found without this function next time
     return value
 

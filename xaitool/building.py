@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from pydantic import ValidationError
@@ -9,6 +10,7 @@ from pydantic import ValidationError
 from xaitool.component import KINDS, Kind
 from xaitool.errors import ComponentError
 from xaitool.plugins import catalog
+from xaitool.recipe.resolve import Resolved
 from xaitool.recipe.wording import hint, words_for
 from xaitool.suggest import did_you_mean
 
@@ -22,6 +24,11 @@ def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **op
     given: what the kind's factory needs besides its options (see :mod:`xaitool.hookspecs`).
     Raises ComponentError for an unknown name or wrong options.
     """
+    return component(kind, name, options).build("build", **(given or {}))
+
+
+def component(kind: Kind, name: str, options: Mapping[str, Any], label: str | None = None) -> Resolved:
+    """The component `name` of a kind with its options checked, not built yet. Raises as :func:`build` does."""
     if kind not in KINDS:
         raise ComponentError(f"there is no kind '{kind}'{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
     offer = catalog().find(kind, name)
@@ -32,7 +39,7 @@ def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **op
     except ValidationError as error:
         problems = "; ".join(_told(each, model) for each in error.errors())
         raise ComponentError(f"{kind} '{name}': {problems}") from error
-    return offer.build(config, "build", **(given or {}))
+    return Resolved(offer, config, label or offer.component.name)
 
 
 def _told(detail: Any, model: type[Any]) -> str:

@@ -6,7 +6,7 @@ comes in (:mod:`xaitool.engine.seams`), and trusts it afterwards.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, Protocol, runtime_checkable
@@ -70,6 +70,8 @@ class DataBundle:
     test_masks: the true evidence masks of the test images, where they are known.
     sample: undistorted training images (no augmentation), for pictures of the data.
     shortcut: what was planted in the images for a model to cheat by, where anything was.
+    notes: what a person should know about these data, a sentence each; they are told as warnings.
+    skipped: what was found and left out because it could not be used: (name, reason).
     """
 
     train: Images
@@ -83,6 +85,8 @@ class DataBundle:
     test_masks: Masks | None = None
     sample: Images | None = None
     shortcut: Shortcut | None = None
+    notes: Sequence[str] = ()
+    skipped: Sequence[tuple[str, str]] = ()
 
     def display(self, images: Tensor) -> Tensor:
         """Undo the normalisation: N×C×H×W (or C×H×W) in, the same in [0, 1] out."""
@@ -194,7 +198,29 @@ class Explainer(Protocol):
         out of range.
 
         An explainer that computes its maps on a coarser grid than the image's says so in a method
-        ``native_size(subject, images) -> (h, w)``; without one, the grid is taken to be the image's own.
+        ``native_size(subject, images) -> (h, w)``; without one, the grid is taken to be the image's own. One whose maps
+        are the same whatever the target says so in an attribute ``class_specific = False``. Where a model has no grid
+        to look at, it raises NoGridError: the rest of a run goes on without it.
+        """
+
+
+@runtime_checkable
+class Sharing(Explainer, Protocol):
+    """An explainer that can answer several questions about the same images at less than the price of each.
+
+    Two explainers share where their keys are equal, and not None; the first of them is asked for all.
+    """
+
+    def sharing(self, subject: Subject) -> Hashable:
+        """The key: of whatever explainers have to have in common for their work to be shared; None: do not share."""
+
+    def explain_together(
+        self, subject: Subject, images: Tensor, questions: Sequence[tuple[Any, Tensor]]
+    ) -> Sequence[Tensor]:
+        """Maps (N×H×W) for each of the questions, an explainer with this one's key and N targets.
+
+        They are what that explainer's `explain` gives for those targets, and all that is promised there is promised
+        here. Where this raises, each question is asked by itself.
         """
 
 

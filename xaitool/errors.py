@@ -83,6 +83,10 @@ class ExplainError(XaitoolError):
     """An explainer was asked for something it cannot give (a layer with no spatial extent, a class out of range)."""
 
 
+class NoGridError(ExplainError):
+    """A model, or a layer of it, has no output that is a grid over the image."""
+
+
 class MetricError(XaitoolError):
     """A metric was asked for something it cannot measure (a mask or an explainer that was not given)."""
 
@@ -91,3 +95,17 @@ class VerdictError(XaitoolError):
     """An explainer falls short of what the recipe requires of its explanations."""
 
     exit_status = 3
+
+
+class ImageError(XaitoolError):
+    """A file that cannot be read as an image, though it is there.
+
+    name: the file; reason: what is wrong with it, without its name.
+    """
+
+    def __init__(self, name: str, reason: str) -> None:
+        self.name, self.reason = name, reason
+        super().__init__(f"{name} cannot be read as an image: {reason}")
+
+    def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
+        return ImageError, (self.name, self.reason)  # worker processes send it by pickle

@@ -26,9 +26,8 @@ class Limit(config.Config):
 class Config(config.Config):
     """CIFAR-10 (Krizhevsky 2009)."""
 
-    root: str = Field(
+    root: config.UserPath = Field(
         DEFAULT_ROOT,
-        min_length=1,
         description="A folder with cifar-10-python.tar.gz or cifar-10-batches-py (downloaded there if it has neither), "
         "or with train/<class>/*.png and test/<class>/*.png.",
     )

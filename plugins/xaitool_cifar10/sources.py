@@ -16,6 +16,7 @@ from PIL import Image
 from torchvision.datasets import CIFAR10
 from torchvision.datasets.utils import check_integrity
 
+from xaitool.data.archives import kept_inside
 from xaitool.data.cache import cached_folder
 from xaitool.errors import DataUnavailableError, XaitoolError
 from xaitool.suggest import did_you_mean
@@ -58,7 +59,8 @@ def _official(root: Path, train: bool, download: bool) -> CIFAR10:
     found = archive.exists()
     try:
         # With the archive in place "download" only unpacks it.
-        return CIFAR10(root, train=train, download=download or found)
+        with kept_inside():
+            return CIFAR10(root, train=train, download=download or found)
     except (OSError, RuntimeError, HTTPException) as error:
         if not found and archive.exists() and not check_integrity(archive, CIFAR10.tgz_md5):
             archive.unlink()  # half a download, which would stand in the way of the next

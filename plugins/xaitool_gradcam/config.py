@@ -12,7 +12,7 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Config(config.Config):
-    """Options of Grad-CAM and Grad-CAM++."""
+    """Options of the methods that look at layers."""
 
     layers: Literal["auto"] | Annotated[tuple[Name, ...], Field(min_length=1)] | None = Field(
         None,
@@ -20,3 +20,9 @@ class Config(config.Config):
         "the one whose maps are the most faithful to this model on these data. Left out: the last of the model's own.",
     )
     batch_size: int = Field(64, ge=1, description="Images explained at a time.")
+
+
+class FullGradConfig(config.Config):
+    """Options of FullGrad, which looks at all layers."""
+
+    batch_size: int = Field(16, ge=1, description="Images explained at a time; the whole network's outputs are kept.")

@@ -224,7 +224,7 @@ def test_a_brace_in_a_message_is_a_brace() -> None:
 
 @pytest.mark.parametrize("name", ["NoOp", "HorizontalFlip", "ColorJitter", "CoarseDropout"])
 def test_transforms_can_go_by_their_name(name: str) -> None:
-    rehearse(compose(check([name])), 8, 8)
+    rehearse(compose(check([name])), (8, 8))
 
 
 # The rehearsal
@@ -241,7 +241,7 @@ def test_transforms_can_go_by_their_name(name: str) -> None:
 )
 def test_what_cannot_be_applied_is_met_at_once(steps: list[Any], message: str) -> None:
     with pytest.raises(ValueError, match="^" + re.escape(message)):
-        rehearse(compose(check(steps)), 32, 32)
+        rehearse(compose(check(steps)), (32, 32))
 
 
 def test_a_rehearsal_is_the_same_every_time() -> None:
@@ -250,7 +250,7 @@ def test_a_rehearsal_is_the_same_every_time() -> None:
     outcomes = set()
     for _ in range(5):
         try:
-            rehearse(pipeline, 4, 4)
+            rehearse(pipeline, (4, 4))
             outcomes.add("fine")
         except ValueError:
             outcomes.add("refused")
@@ -263,7 +263,7 @@ def test_not_an_image_is_refused() -> None:
 
     float_image.set_random_seed = lambda seed: None  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=r"the transforms give float32 \(8, 8, 3\), not uint8"):
-        rehearse(float_image, 8, 8)
+        rehearse(float_image, (8, 8))
 
 
 # The import

@@ -108,11 +108,11 @@ class Brightness:
 
 def test_explain_goes_in_chunks_and_keeps_the_order() -> None:
     images, targets = torch.randn(150, 3, 2, 2), torch.arange(150) % 3
-    maps = xaitool.explain(Brightness(), Subject(nn.Linear(1, 1)), images, targets)
+    maps = xaitool.explain_with(Brightness(), Subject(nn.Linear(1, 1)), images, targets)
     assert torch.allclose(maps, images.sum(1) + targets[:, None, None])
-    assert xaitool.explain(Brightness(), Subject(nn.Linear(1, 1)), images[:0], targets[:0]).shape == (0, 2, 2)
+    assert xaitool.explain_with(Brightness(), Subject(nn.Linear(1, 1)), images[:0], targets[:0]).shape == (0, 2, 2)
     with pytest.raises(ExplainError, match="150 images need as many targets, but there are 149"):
-        xaitool.explain(Brightness(), Subject(nn.Linear(1, 1)), images, targets[1:])
+        xaitool.explain_with(Brightness(), Subject(nn.Linear(1, 1)), images, targets[1:])
 
 
 def test_a_module_with_gradients_can_be_moved() -> None:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from xaitool import Recipe, Run, Subject, hookimpl, run
+from xaitool import Recipe, Run, hookimpl, run
 from xaitool.engine import journal as journal_module
 from xaitool.engine import stages as stages_module
 from xaitool.engine.progress import Silent
@@ -39,14 +39,14 @@ def fails_after_training(monkeypatch: pytest.MonkeyPatch) -> Callable[[type[Base
     def install(kind: type[BaseException]) -> None:
         from xaitool_gradcam.explainers import CAM
 
-        explain = CAM.explain
+        explain = CAM.explain_together
 
-        def sometimes(self: Any, subject: Any, images: Any, targets: Any) -> Any:
-            if self.method.__name__ == "GradCAMPlusPlus" and len(images) > 1:
+        def sometimes(self: Any, subject: Any, images: Any, questions: Any) -> Any:
+            if any(cam.name == "gradcam++" for cam, _ in questions) and len(images) > 1:
                 raise kind("no good")
-            return explain(self, subject, images, targets)
+            return explain(self, subject, images, questions)
 
-        monkeypatch.setattr(CAM, "explain", sometimes)
+        monkeypatch.setattr(CAM, "explain_together", sometimes)
 
     return install
 
@@ -90,15 +90,15 @@ def test_of_several_explainers_in_a_package_the_right_one_is_named(
 ) -> None:
     from xaitool_gradcam.explainers import CAM
 
-    explain = CAM.explain
+    explain = CAM.explain_together
 
-    def sometimes(self: Any, subject: Any, images: Any, targets: Any) -> Any:
-        method = "gradcam++" if self.method.__name__ == "GradCAMPlusPlus" else "gradcam"
-        if len(images) > 1 and label == method + ("-layer1" if self.config.layers else ""):
+    def sometimes(self: Any, subject: Any, images: Any, questions: Any) -> Any:
+        labels = [cam.name + ("-layer1" if cam.config.layers else "") for cam, _ in questions]
+        if len(images) > 1 and label in labels:
             raise KeyError("mine")
-        return explain(self, subject, images, targets)
+        return explain(self, subject, images, questions)
 
-    monkeypatch.setattr(CAM, "explain", sometimes)
+    monkeypatch.setattr(CAM, "explain_together", sometimes)
     with pytest.raises(PluginError, match="mine"):
         run(tiny, set={"explain.judge.images": 0, "train.epochs": 1}, out=out)
     done = Run(only_folder(out))
@@ -119,14 +119,14 @@ def test_an_explainer_that_feeds_a_network_nonsense_is_itself_to_blame(
 ) -> None:
     from xaitool_gradcam.explainers import CAM
 
-    explain = CAM._maps
+    explain = CAM.explain_together
 
-    def sometimes(self: Any, module: Any, layers: Any, images: Any, targets: Any) -> Any:
+    def sometimes(self: Any, subject: Any, images: Any, questions: Any) -> Any:
         if len(images) > 1:
-            fault(Subject(module), images)
-        return explain(self, module, layers, images, targets)
+            fault(subject, images)
+        return explain(self, subject, images, questions)
 
-    monkeypatch.setattr(CAM, "_maps", sometimes)
+    monkeypatch.setattr(CAM, "explain_together", sometimes)
     with pytest.raises(
         PluginError, match=rf"plugin gradcam \(xaitool .*\) failed in explain: gradcam: (?s:.*){reason}"
     ):
@@ -162,15 +162,15 @@ def test_an_explainer_that_spoils_the_model_is_found_out_and_spoils_no_other(
 ) -> None:
     from xaitool_gradcam.explainers import CAM
 
-    explain = CAM.explain
+    explain = CAM.explain_together
 
-    def vandal(self: Any, subject: Any, images: Any, targets: Any) -> Any:
-        maps = explain(self, subject, images, targets)
-        if self.method.__name__ == "GradCAMPlusPlus" and len(images) > 1:
+    def vandal(self: Any, subject: Any, images: Any, questions: Any) -> Any:
+        maps = explain(self, subject, images, questions)
+        if any(cam.name == "gradcam++" for cam, _ in questions) and len(images) > 1:
             spoil(subject.module)
         return maps
 
-    monkeypatch.setattr(CAM, "explain", vandal)
+    monkeypatch.setattr(CAM, "explain_together", vandal)
     methods = ["gradcam++", "gradcam"]
     with pytest.raises(
         PluginError, match=rf"broke its contract in explain: gradcam\+\+: leaves .*\({what}\); it was put"

@@ -18,7 +18,7 @@ from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 from torch import Tensor, nn
 
 from xaitool.contracts import Explainer, ModelBundle, Subject
-from xaitool.errors import ExplainError
+from xaitool.errors import ExplainError, NoGridError
 from xaitool_gradcam import xaitool_explainers
 from xaitool_gradcam.config import Config
 from xaitool_gradcam.explainers import build_gradcam, build_gradcam_plus_plus
@@ -161,12 +161,10 @@ def test_the_methods_differ(bundle: ModelBundle, images: Tensor, targets: Tensor
 
 
 def test_each_component_builds_its_method() -> None:
-    built = {component.name: component.factory for component in xaitool_explainers()}
-    assert built == {
-        "gradcam": "xaitool_gradcam.explainers:build_gradcam",
-        "gradcam++": "xaitool_gradcam.explainers:build_gradcam_plus_plus",
-    }
-    assert all(isinstance(build(Config()), Explainer) for build in BUILD.values())
+    for component in xaitool_explainers():
+        explainer = component.load_factory()(component.load_config()())
+        assert isinstance(explainer, Explainer)
+        assert getattr(explainer, "name", "fullgrad") == component.name
 
 
 def test_left_to_itself_it_looks_at_the_last_layer(bundle: ModelBundle, images: Tensor, targets: Tensor) -> None:
@@ -516,9 +514,16 @@ def test_an_unknown_layer(bundle: ModelBundle, images: Tensor, targets: Tensor) 
         build_gradcam(Config(layers=("layer1", "xyz"))).explain(subject, images, targets)
 
 
-def test_no_layer_to_look_at(bundle: ModelBundle, images: Tensor, targets: Tensor) -> None:
-    with pytest.raises(ExplainError, match="name one with 'layers'"):
-        build_gradcam(Config()).explain(Subject(bundle.module), images, targets)
+def test_no_layer_to_look_at(images: Tensor, targets: Tensor) -> None:
+    module = nn.Sequential(nn.Flatten(), nn.Linear(3 * 16 * 16, 12), nn.ReLU(), nn.Linear(12, CLASSES))
+    with pytest.raises(NoGridError, match=r"no layer whose output is a grid over the image.*; name one with 'layers'"):
+        build_gradcam(Config()).explain(Subject(module), images, targets)
+
+
+def test_where_the_model_names_no_layer_one_is_found(bundle: ModelBundle, images: Tensor, targets: Tensor) -> None:
+    maps = build_gradcam(Config()).explain(Subject(bundle.module), images, targets)
+    assert torch.equal(maps, explain(bundle.module, "layer4", images, targets))
+    assert build_gradcam(Config()).native_size(Subject(bundle.module), images) == (2, 2)
 
 
 class Odd(nn.Module):
@@ -551,17 +556,17 @@ ODD = {
         Odd(nn.AdaptiveAvgPool2d(1), lambda layer, values: layer(values)),
         "layer 'layer' gives maps of 1 x 1, which point nowhere; choose an earlier layer",
     ),
-    "tokens": (
-        Odd(nn.Linear(4, 4), lambda layer, values: layer(values.flatten(2).mT).mT),
-        r"layer 'layer' gives \(6, 256, 4\), not N x channels x height x width; choose another layer",
+    "tokens that form no grid": (
+        Odd(nn.Linear(4, 4), lambda layer, values: layer(values.flatten(2).mT[:, 3:]).mT),
+        r"layer 'layer' gives \(6, 253, 4\), which holds no grid of the proportions of images of 16 x 16",
     ),
     "vectors": (
         Odd(nn.Identity(), lambda layer, values: values + layer(values.mean((2, 3)))[:, :, None, None]),
-        r"layer 'layer' gives \(6, 4\), not N x channels x height x width; choose another layer",
+        r"layer 'layer' gives \(6, 4\), which holds no grid of the proportions of images of 16 x 16 for each of 6",
     ),
     "a tuple": (
         Odd(Pair(), lambda layer, values: layer(values)[0]),
-        "layer 'layer' gives tuple, not N x channels x height x width; choose another layer",
+        "layer 'layer' gives tuple, no tensor; choose another layer",
     ),
     "twice": (
         Odd(nn.ReLU(), lambda layer, values: layer(layer(values) - 1)),

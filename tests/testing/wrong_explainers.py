@@ -224,6 +224,20 @@ class IgnoresTheTarget(InputTimesGradient):
         return super().maps(module, images, module(images).argmax(1))
 
 
+class SaysItIgnoresTheTarget(InputTimesGradient):
+    class_specific = False
+
+
+class AnswersOneQuestion(InputTimesGradient):
+    """... and gives everybody the answer."""
+
+    def sharing(self, _subject: Subject) -> str:
+        return "all"
+
+    def explain_together(self, subject: Subject, images: Tensor, questions: Any) -> list[Tensor]:
+        return [self.explain(subject, images, questions[0][1])] * len(questions)
+
+
 class FindsEdges(InputTimesGradient):
     """Looks at the image and the number of the class, and not at the weights."""
 

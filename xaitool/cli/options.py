@@ -6,6 +6,13 @@ import click
 
 recipe_argument = click.argument("recipe")
 
+allow_code_option = click.option(
+    "--allow-code",
+    is_flag=True,
+    help="Let the recipe name Python code to be executed (model: {use: python, ...}). Look at the code first. Recipes "
+    "in a folder that XAITOOL_TRUSTED_FOLDERS names need no such leave.",
+)
+
 set_option = click.option(
     "--set",
     "assignments",

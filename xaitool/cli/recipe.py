@@ -6,7 +6,7 @@ import json
 
 import click
 
-from xaitool.cli.options import recipe_argument, set_option
+from xaitool.cli.options import allow_code_option, recipe_argument, set_option
 
 
 @click.group()
@@ -17,14 +17,15 @@ def recipe() -> None:
 @recipe.command()
 @recipe_argument
 @set_option
-def check(recipe: str, assignments: tuple[str, ...]) -> None:
+@allow_code_option
+def check(recipe: str, assignments: tuple[str, ...], allow_code: bool) -> None:
     """Say everything that is wrong with RECIPE, without running it.
 
     Each problem is a line `file:line:column: key: what is wrong`; the exit status is 2 where there are any.
     """
     from xaitool.recipe.resolve import Recipe
 
-    checked = Recipe.load(recipe, set=assignments)
+    checked = Recipe.load(recipe, set=assignments, allow_code=allow_code)
     names = ", ".join(component.offer.full_name for component in checked.components)
     click.echo(f"{checked.source.name}: fine; it uses {names}")
 
@@ -32,8 +33,9 @@ def check(recipe: str, assignments: tuple[str, ...]) -> None:
 @recipe.command()
 @recipe_argument
 @set_option
+@allow_code_option
 @click.option("--resolved", is_flag=True, help="Fill in every default, and give every component its full name.")
-def show(recipe: str, assignments: tuple[str, ...], resolved: bool) -> None:
+def show(recipe: str, assignments: tuple[str, ...], allow_code: bool, resolved: bool) -> None:
     """Print RECIPE, to start your own from: xaitool recipe show resnet18_cifar10 > mine.yaml
 
     With --set or --resolved: the resolved recipe, with every default, which runs as it stands.
@@ -43,7 +45,7 @@ def show(recipe: str, assignments: tuple[str, ...], resolved: bool) -> None:
     from xaitool.recipe.source import read
 
     if resolved or assignments:
-        click.echo(Recipe.load(recipe, set=assignments).to_yaml(), nl=False)
+        click.echo(Recipe.load(recipe, set=assignments, allow_code=allow_code).to_yaml(), nl=False)
     else:
         click.echo(read(library.locate(recipe)).text, nl=False)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from xaitool.cli.options import recipe_argument, set_option
+from xaitool.cli.options import allow_code_option, recipe_argument, set_option
 from xaitool.errors import XaitoolError
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 @click.command()
 @recipe_argument
 @set_option
+@allow_code_option
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     help="Print one JSON object instead: what came of the run, or its error. On stderr, warnings and errors only. "
     "Goes before --quiet.",
 )
-def run(recipe: str, assignments: tuple[str, ...], out: Path, quiet: bool, as_json: bool) -> None:
+def run(recipe: str, assignments: tuple[str, ...], allow_code: bool, out: Path, quiet: bool, as_json: bool) -> None:
     """Train, evaluate and explain as RECIPE says.
 
     RECIPE is a YAML file, or the name of one that comes with xaitool (see `xaitool recipe list`).
@@ -54,17 +55,17 @@ def run(recipe: str, assignments: tuple[str, ...], out: Path, quiet: bool, as_js
         xaitool run quickstart --json | jq .accuracy
     """  # noqa: D301 - click wants the backspace character itself
     if as_json:
-        _run_for_scripts(recipe, assignments, out)
+        _run_for_scripts(recipe, assignments, allow_code, out)
     else:
         from xaitool.engine.progress import Display, Silent
 
-        click.echo(_run(recipe, assignments, out, Silent() if quiet else Display()).folder)
+        click.echo(_run(recipe, assignments, allow_code, out, Silent() if quiet else Display()).folder)
 
 
-def _run(recipe: str, assignments: tuple[str, ...], out: Path, display: Display) -> Run:
+def _run(recipe: str, assignments: tuple[str, ...], allow_code: bool, out: Path, display: Display) -> Run:
     from xaitool.recipe.resolve import Recipe
 
-    checked = Recipe.load(recipe, set=assignments)
+    checked = Recipe.load(recipe, set=assignments, allow_code=allow_code)
     # Only now, torch and all that comes with it: a mistake in the recipe is told at once.
     from xaitool.engine import run as engine
 
@@ -72,7 +73,7 @@ def _run(recipe: str, assignments: tuple[str, ...], out: Path, display: Display)
         return engine.run(checked, out=out, display=display)
 
 
-def _run_for_scripts(recipe: str, assignments: tuple[str, ...], out: Path) -> None:
+def _run_for_scripts(recipe: str, assignments: tuple[str, ...], allow_code: bool, out: Path) -> None:
     """Run, and print one JSON object however it ends: the summary, if there is a run, its error and the exit status."""
     from xaitool.engine.progress import ForScripts
     from xaitool.results import Run
@@ -81,7 +82,7 @@ def _run_for_scripts(recipe: str, assignments: tuple[str, ...], out: Path) -> No
     display = ForScripts()
     ending: dict[str, Any] = {"error": None, "exit_status": 0}
     try:
-        _run(recipe, assignments, out, display)
+        _run(recipe, assignments, allow_code, out, display)
     except BaseException as error:
         ending = _ending(error)
         raise

@@ -1,4 +1,4 @@
-"""Labelled images in one uint8 array, in memory or mapped from disk, fetched a batch at a time."""
+"""Labelled images, in one uint8 array (in memory or mapped from disk) or decoded as they are asked for; by batches."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xaitool.data.pictures import Pictures
 from xaitool.data.transforms import Step, compose, rehearse
 
 if TYPE_CHECKING:
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
 
 
 class ImageArray:
-    """A map-style data set (:class:`xaitool.contracts.Images`) over an N×H×W×3 uint8 array.
+    """A map-style data set (:class:`xaitool.contracts.Images`) over uint8 images.
 
-    images: the array, or the path of a ``.npy`` file that holds it (mapped, not read; then only the path travels to
-        worker processes). rows: which of the array's images, in which order; left out: all.
+    images: an N×H×W×3 array; or the path of a ``.npy`` file that holds it (mapped, not read; then only the path travels
+        to worker processes); or :class:`~xaitool.data.pictures.Pictures`, which may differ in size as long as the
+        pipeline makes them of one. rows: which of the images, in which order; left out: all.
     labels: an int for each of these. mean, std: per channel, for pixel values in [0, 1].
     steps: a checked Albumentations pipeline (:data:`xaitool.data.pipeline.Pipeline`), applied to the uint8 image before
         normalisation. It is seeded once a batch from torch's global generator, so equal seeds give equal batches.
@@ -31,7 +33,7 @@ class ImageArray:
 
     def __init__(
         self,
-        images: NDArray[np.uint8] | Path,
+        images: NDArray[np.uint8] | Path | Pictures,
         labels: NDArray[np.int64],
         mean: Sequence[float],
         std: Sequence[float],
@@ -41,7 +43,7 @@ class ImageArray:
         painted: Callable[[int, NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     ) -> None:
         self._path = images if isinstance(images, Path) else None
-        self._images = np.load(images, mmap_mode="r") if isinstance(images, Path) else images
+        self._images: Any = np.load(images, mmap_mode="r") if isinstance(images, Path) else images
         self._rows = np.arange(len(self._images)) if rows is None else rows
         self.labels = labels
         self._steps = steps
@@ -51,8 +53,11 @@ class ImageArray:
         # One multiply and one add a value: (x / 255 - mean) / std.
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
+        sizes = _sizes(self._images)
         if self._pipeline is not None:
-            rehearse(self._pipeline, *self._images.shape[1:3])
+            rehearse(self._pipeline, *sizes)
+        elif len(sizes) > 1:
+            raise ValueError("the images differ in size, and no transform brings them to one")
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -62,14 +67,18 @@ class ImageArray:
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
         """A whole batch: one seeding, one normalisation."""
+        batch = torch.from_numpy(np.stack(self.pixels(indices))).permute(0, 3, 1, 2)
+        normalised = batch.float().mul_(self._scale).add_(self._shift)
+        return [(image, int(self.labels[i])) for image, i in zip(normalised, indices, strict=True)]
+
+    def pixels(self, indices: Sequence[int]) -> list[Any]:
+        """Images as they are before normalisation: uint8, H×W×3."""
         pixels = [self._images[self._rows[i]] for i in indices]
         if self._painted is not None:
             pixels = [self._painted(i, image) for i, image in zip(indices, pixels, strict=True)]
         if self._pipeline is not None:
             pixels = self._transformed(self._pipeline, pixels, indices)
-        batch = torch.from_numpy(np.stack(pixels)).permute(0, 3, 1, 2)
-        normalised = batch.float().mul_(self._scale).add_(self._shift)
-        return [(image, int(self.labels[i])) for image, i in zip(normalised, indices, strict=True)]
+        return pixels
 
     def _transformed(self, pipeline: Any, pixels: list[Any], indices: Sequence[int]) -> list[Any]:
         if not self._fixed:
@@ -95,6 +104,11 @@ class ImageArray:
         self._pipeline = compose(self._steps) if self._steps else None
         if self._path is not None:
             self._images = np.load(self._path, mmap_mode="r")
+
+
+def _sizes(images: Any) -> list[tuple[int, int]]:
+    """Height and width of the images; where they differ, of the extremes."""
+    return [images.shape[1:3]] if isinstance(images, np.ndarray) else images.extremes()
 
 
 class MaskArray:

@@ -58,22 +58,23 @@ def compose(steps: Sequence[Step]) -> Any:
     return library.Compose([build(name, arguments) for step in steps for name, arguments in step.items()])
 
 
-def rehearse(pipeline: Any, height: int, width: int) -> None:
-    """Run a pipeline on a grey height×width image, as often as it takes for what is random in it to happen.
+def rehearse(pipeline: Any, *sizes_in: tuple[int, int]) -> None:
+    """Run a pipeline on a grey image of each size (height, width), as often as it takes for what is random to happen.
 
     Raises ValueError where it fails, or gives anything but uint8 H×W×3 images of one size.
     """
-    image: NDArray[Any] = np.full((height, width, 3), 127, np.uint8)
     sizes = set()
-    for seed in range(_REHEARSALS):
-        pipeline.set_random_seed(seed)
-        try:
-            result = pipeline(image=image)["image"]
-        except Exception as error:
-            raise ValueError(f"the transforms fail on an image of {height}x{width} pixels: {error}") from error
-        if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
-            raise ValueError(f"the transforms give {result.dtype} {result.shape}, not uint8 of height x width x 3")
-        sizes.add("{}x{}".format(*result.shape))
+    for height, width in sizes_in:
+        image: NDArray[Any] = np.full((height, width, 3), 127, np.uint8)
+        for seed in range(_REHEARSALS):
+            pipeline.set_random_seed(seed)
+            try:
+                result = pipeline(image=image)["image"]
+            except Exception as error:
+                raise ValueError(f"the transforms fail on an image of {height}x{width} pixels: {error}") from error
+            if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
+                raise ValueError(f"the transforms give {result.dtype} {result.shape}, not uint8 of height x width x 3")
+            sizes.add("{}x{}".format(*result.shape))
     if len(sizes) > 1:
         raise ValueError(
             f"the transforms give images of different sizes ({', '.join(sorted(sizes)[:3])}, ...), which make no "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -13,7 +14,7 @@ from xaitool.contracts import Explainer, Images, Subject
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
-from xaitool.engine.runtime import Runtime, using
+from xaitool.engine.runtime import Placement, open_runtime
 from xaitool.errors import ExplainError
 from xaitool.files import filename
 from xaitool.suggest import did_you_mean
@@ -85,7 +86,7 @@ def explain(
     *,
     seed: int = 0,
     label: str = "explaining",
-    runtime: Runtime | None = None,
+    runtime: Placement | None = None,
     display: Display | None = None,
 ) -> Tensor:
     """Saliency maps (N×H×W float32, on the CPU) of images (N×C×H×W) for target classes (N int64).
@@ -97,12 +98,13 @@ def explain(
         raise ExplainError(f"{len(images)} images need as many targets, but there are {len(targets)}")
     display = display or Silent()
     maps = []
-    with using(runtime) as runtime, kept(), display.bar(label, len(images)) as bar:
-        runtime.place(subject.module)
+    where: AbstractContextManager[Placement] = nullcontext(runtime) if runtime else open_runtime()
+    with where as place, kept(), display.bar(label, len(images)) as bar:
+        place.place(subject.module)
         for number, (some, classes) in enumerate(zip(images.split(_CHUNK), targets.split(_CHUNK), strict=True)):
             if len(some):
                 seed_all(derive(seed, "explain", number))
-                found = explainer.explain(subject, runtime.to_device(some), classes.to(runtime.device))
+                found = explainer.explain(subject, place.to_device(some), classes.to(place.device))
                 maps.append(found.detach().cpu())
                 bar(len(some))
     return torch.cat(maps) if maps else torch.zeros(0, *images.shape[2:])

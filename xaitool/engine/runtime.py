@@ -7,7 +7,7 @@ import platform
 from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from accelerate import Accelerator
@@ -24,6 +24,41 @@ from xaitool.recipe.schema import RuntimeSettings
 
 # Accelerate sets this on Apple's GPUs and leaves it behind.
 _MPS_FALLBACK = "PYTORCH_ENABLE_MPS_FALLBACK"
+
+
+class Placement(Protocol):
+    """Where a model computes, and how it and its images come there."""
+
+    @property
+    def device(self) -> torch.device:
+        """The device that computes."""
+
+    def place(self, module: nn.Module, /) -> nn.Module:
+        """The module, there."""
+
+    def to_device(self, images: Tensor, /) -> Tensor:
+        """Images (N×C×H×W), there."""
+
+
+@dataclass(frozen=True)
+class InPlace:
+    """A placement that leaves the model where its owner has it, in the memory format that it has; images follow."""
+
+    device: torch.device
+
+    @classmethod
+    def of(cls, module: nn.Module) -> InPlace:
+        """Where the module's first parameter or buffer is; the CPU where it has none."""
+        first = next((each for each in (*module.parameters(), *module.buffers())), None)
+        return cls(torch.device("cpu") if first is None else first.device)
+
+    def place(self, module: nn.Module) -> nn.Module:
+        """The module, untouched."""
+        return module
+
+    def to_device(self, images: Tensor) -> Tensor:
+        """Images (N×C×H×W) on the model's device."""
+        return images.to(self.device)
 
 
 @dataclass(frozen=True)

@@ -69,14 +69,23 @@ class Stages:
                 check_targets(self.settings.explain.targets, data.classes)
             with placed(self.recipe.source, "explain", "select", "ids"):
                 check_ids(self.settings.explain.select, data.test_ids)
+            if data.skipped:
+                skipped = [{"name": name, "reason": reason} for name, reason in data.skipped]
+                self.folder.write_json("skipped.json", skipped)
             record |= {
                 "train": len(data.train),
                 "test": len(data.test),
+                "skipped": len(data.skipped),
+                "notes": list(data.notes),
                 "classes": list(data.classes),
                 "mean": list(data.mean),
                 "std": list(data.std),
                 "fingerprint": data.fingerprint,
             }
+        for note in data.notes:
+            self.display.warn(f"dataset {self.recipe.dataset.label}: {note}")
+        if data.skipped:
+            self.display.warn(_skipped(self.recipe.dataset.label, data.skipped))
         images = f"{len(data.train):,} training and {len(data.test):,} test images"
         self.display.line(f"data: {images} in {len(data.classes)} classes")
         return data
@@ -205,3 +214,10 @@ class Stages:
 
     def _test_batches(self, data: DataBundle) -> Any:
         return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)
+
+
+def _skipped(label: str, skipped: Sequence[tuple[str, str]]) -> str:
+    """What could not be used, in one sentence: how many files, and the first of them."""
+    name, reason = skipped[0]
+    count = f"{len(skipped):,} files were" if len(skipped) > 1 else "1 file was"
+    return f"dataset {label}: {count} left out, and listed in skipped.json; {name}: {reason}"

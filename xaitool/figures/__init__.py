@@ -8,6 +8,7 @@ from xaitool.figures.calibration import reliability
 from xaitool.figures.comparison import compared_curves, compared_schedules
 from xaitool.figures.confusion import confusion_matrix
 from xaitool.figures.data import channels, random_samples, samples_by_class
+from xaitool.figures.evidence import evidence
 from xaitool.figures.explanations import explained, mistakes, overlay
 from xaitool.figures.files import drawn, save
 from xaitool.figures.perturbation import has_curves, perturbation_curves
@@ -24,6 +25,7 @@ __all__ = [
     "confusion_matrix",
     "differences",
     "drawn",
+    "evidence",
     "explained",
     "has_curves",
     "lr_curve",

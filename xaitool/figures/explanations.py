@@ -120,7 +120,7 @@ def explained(
         HEAD + 0.1 + math.ceil(count / groups) * down,
         f"{method}: the evidence in {count:,} image{'s' * (count != 1)}",
     )
-    _scale(figure)
+    scale(figure)
     for index, picture in enumerate(pictures):
         left, top = MARGIN + index % groups * width, HEAD + 0.12 + index // groups * down
         _write_verdict(
@@ -138,7 +138,7 @@ def explained(
             axes = place(figure, at, tile_top, _TILE, _TILE)
             show(axes, overlay(picture, saliency[index]))
             if not normalised(saliency[index]).any():
-                _say_empty(axes)
+                say_empty(axes)
     return figure
 
 
@@ -152,7 +152,7 @@ def _write_verdict(
     write(figure, left, top, whole, size=TEXT, weight="bold", color=INK)
 
 
-def _scale(figure: Figure) -> None:
+def scale(figure: Figure) -> None:
     """The colour bar, below the headline: the colours as they lie on white, with the opacity that they have there."""
     top, wide = MARGIN + 0.33, 2.2
     write(figure, MARGIN, top, "no evidence", color=MUTED)
@@ -162,7 +162,8 @@ def _scale(figure: Figure) -> None:
     write(figure, MARGIN + 0.9 + wide, top, "most evidence in this map (each map has its own scale)", color=MUTED)
 
 
-def _say_empty(axes: Axes) -> None:
+def say_empty(axes: Axes) -> None:
+    """Write on a picture that its map has no evidence in it."""
     axes.text(
         0.5,
         0.5,

@@ -41,9 +41,9 @@ def check_lengths(count: int, **others: Sequence[Any] | Array) -> None:
             raise ValueError(f"{name}: {len(values)} given for {count} images")
 
 
-def sheet(width: float, height: float, headline: str, detail: str = "") -> Figure:
+def sheet(width: float, height: float, headline: str, detail: str = "", kind: type[Figure] = Figure) -> Figure:
     """An empty figure of width × height inches with its headline."""
-    figure = Figure(figsize=(width, height))
+    figure = kind(figsize=(width, height))
     write(figure, MARGIN, MARGIN, fit(headline, width - 2 * MARGIN, HEADLINE, "bold"), size=HEADLINE, weight="bold")
     write(figure, MARGIN, MARGIN + 0.25, fit(detail, width - 2 * MARGIN, TEXT), size=TEXT, color=MUTED)
     return figure

@@ -12,7 +12,7 @@ from torch import Tensor
 from xaitool.contracts import Aspect, Explainer, Given, Metric, Scores, Subject, display
 from xaitool.engine.explain import explain
 from xaitool.engine.randomness import derive
-from xaitool.engine.runtime import Runtime
+from xaitool.engine.runtime import Placement
 from xaitool.errors import MetricError
 from xaitool.judge import controls
 from xaitool.judge.judgement import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure, mean_curves
@@ -44,7 +44,7 @@ class Judge:
         ids: Sequence[str],
         metrics: Mapping[str, Metric],
         *,
-        runtime: Runtime,
+        runtime: Placement,
         mask: Tensor | None = None,
         seed: int = 0,
         tick: Callable[[int], None] = lambda _images: None,

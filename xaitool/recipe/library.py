@@ -37,6 +37,11 @@ def _folder() -> Path:
     return next((place for place in _PLACES if place.is_dir()), _PLACES[0])
 
 
+def holds(path: Path) -> bool:
+    """Whether the file is one of those that come with xaitool."""
+    return path.absolute().parent == _folder()
+
+
 def headline(name: str) -> str:
     """What a recipe's first comment line says."""
     first = (_folder() / f"{name}.yaml").read_text(encoding="utf-8").partition("\n")[0]

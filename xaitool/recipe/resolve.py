@@ -6,7 +6,7 @@ import math
 import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,18 +56,25 @@ class Recipe:
     metrics: tuple[Resolved, ...]
 
     @classmethod
-    def load(cls, recipe: str | Path, set: Mapping[str, Any] | Sequence[str] = ()) -> Recipe:
+    def load(
+        cls, recipe: str | Path, set: Mapping[str, Any] | Sequence[str] = (), *, allow_code: bool = False
+    ) -> Recipe:
         """Read a recipe from a file, or from those that come with xaitool by name (``"quickstart"``).
 
         set: changes, as ``{"train.epochs": 1}`` or ``["train.epochs=1"]``.
+        allow_code: whether it may name Python code to be executed (the model ``python`` does).
         Raises RecipeError with everything that is wrong.
         """
-        return resolve(_changed(read(library.locate(recipe)), set))
+        path = library.locate(recipe)
+        source = read(path, allow_code=allow_code)
+        if library.holds(path):  # its relative paths are the user's, not those of where xaitool is installed
+            source = replace(source, folder=None)
+        return resolve(_changed(source, set))
 
     @classmethod
-    def parse(cls, text: str, name: str = "<recipe>") -> Recipe:
-        """Check a recipe given as YAML text. Raises RecipeError."""
-        return resolve(parse(text, name, os.environ))
+    def parse(cls, text: str, name: str = "<recipe>", *, allow_code: bool = False) -> Recipe:
+        """Check a recipe given as YAML text; relative paths start from the working folder. Raises RecipeError."""
+        return resolve(replace(parse(text, name, os.environ), allow_code=allow_code))
 
     def with_set(self, set: Mapping[str, Any] | Sequence[str]) -> Recipe:
         """The recipe with some changes, checked again. Raises RecipeError."""

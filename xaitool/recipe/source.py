@@ -23,6 +23,8 @@ class Source:
 
     name: what the user calls the file. text: the file as it is, without any override. data: the values, overrides
     included. environment: what ``${VAR}`` stands for, in overrides too. places: of a key and of its value.
+    folder: the file's own, from which relative paths in it start; None: the working folder. allow_code: whether the
+    user lets it name Python code to be executed.
     """
 
     name: str
@@ -30,6 +32,8 @@ class Source:
     data: dict[str, Any]
     environment: Mapping[str, str] = field(repr=False)
     places: Mapping[Keys, tuple[str, str]] = field(repr=False)
+    folder: Path | None = None
+    allow_code: bool = False
 
     def where(self, path: Sequence[str | int]) -> str:
         """``file:line:column`` of the key (or list item) at `path`, or the override that put it there.
@@ -42,13 +46,25 @@ class Source:
         """As `where`, but of the value."""
         return self._nearest(path)[1]
 
+    def folder_at(self, path: Sequence[str | int]) -> Path:
+        """Where a relative path that stands at `path` starts: the recipe's folder; for an override, the working folder.
+
+        A path that is not written anywhere, because it is a default, starts from the recipe's folder.
+        """
+        if self.folder is None or not self.where_value(path).startswith(f"{self.name}:"):
+            return Path.cwd()
+        return self.folder
+
     def _nearest(self, path: Sequence[str | int]) -> tuple[str, str]:
         ancestors = (tuple(path[:end]) for end in range(len(path), -1, -1))
         return next(self.places[keys] for keys in ancestors if keys in self.places)
 
 
-def read(path: Path) -> Source:
-    """The recipe in a file, with ``${VAR}`` from this process's environment. Raises RecipeError."""
+def read(path: Path, *, allow_code: bool = False) -> Source:
+    """The recipe in a file, with ``${VAR}`` from this process's environment. Raises RecipeError.
+
+    allow_code: whether it may name Python code to be executed.
+    """
     name = str(path)
     try:
         with path.open("rb") as file:
@@ -63,7 +79,7 @@ def read(path: Path) -> Source:
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise _refusal(f"{name}:{line}", f"not UTF-8: the byte 0x{content[error.start]:02x}") from error
-    return parse(text, name, os.environ)
+    return replace(parse(text, name, os.environ), folder=path.absolute().parent, allow_code=allow_code)
 
 
 def parse(text: str, name: str, environment: Mapping[str, str]) -> Source:

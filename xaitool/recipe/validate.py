@@ -12,9 +12,11 @@ from typing import Any, TypeVar, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from xaitool.config import Origin
 from xaitool.errors import Problem
 from xaitool.recipe.document import dotted
 from xaitool.recipe.source import Source
+from xaitool.recipe.trust import REFUSAL, trusted
 from xaitool.recipe.wording import either, hint, shown, words_for
 from xaitool.suggest import did_you_mean
 
@@ -24,8 +26,9 @@ Path = tuple[str | int, ...]
 
 def validate(model: type[Model], data: Any, source: Source, at: Path = ()) -> tuple[Model | None, list[Problem]]:
     """Validate `data`, which stands in the recipe at path `at`; gives the checked value, or None and all problems."""
+    origin = Origin(lambda option: source.folder_at((*at, option)), "" if trusted(source) else REFUSAL)
     try:
-        return model.model_validate(data), []
+        return model.model_validate(data, context=origin), []
     except ValidationError as error:
         return None, list(_problems(model, data, error, source, at))
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from xaitool.contracts import Explainer, Subject
+from xaitool.contracts import Explainer, Sharing, Subject
 from xaitool.engine.randomness import kept, seed_all
 from xaitool.errors import ExplainError
 from xaitool.testing import bench
@@ -229,11 +229,17 @@ def _held() -> dict[str, int]:
 
 @check("target-sensitive", "explainer")
 def target_sensitive(specimen: Specimen) -> None:
-    """The maps for two classes differ, for more than half of the images."""
+    """The maps for two classes differ, for more than half of the images; or do not, of one with no class_specific."""
     found, subject = bench.pictures(24), bench.subject()
+    class_specific = getattr(specimen.build(), "class_specific", True)
     one = _explain(specimen, subject, found.images, found.labels)
     other = _explain(specimen, subject, found.images, (found.labels + 1) % len(bench.CLASSES))
     differ = _differing(one, other)
+    if not class_specific:
+        expect(
+            not differ, f"{differ} of 24 maps differ between the true class and another, though class_specific is False"
+        )
+        return
     expect(differ > 12, f"only {differ} of 24 maps differ between the true class and another")
 
 
@@ -259,6 +265,23 @@ def points_at_the_object(specimen: Specimen) -> None:
         rate > centre,
         f"the map's maximum lies on the object in {rate:.0%} of {len(maps)} pictures, the centre pixel in {centre:.0%}",
     )
+
+
+@check("shares", "explainer")
+def shares(specimen: Specimen) -> None:
+    """What is explained together, where it offers to, is what is explained alone: other targets, and its like."""
+    explainer, found, subject = specimen.build(), bench.pictures(5), bench.subject()
+    if not isinstance(explainer, Sharing) or explainer.sharing(subject) is None:
+        return
+    others = (found.labels + 1) % len(bench.CLASSES)
+    questions = [(explainer, found.labels), (explainer, others), (specimen.build(), found.labels)]
+    with kept():
+        seed_all(0)
+        together = explainer.explain_together(subject, found.images, questions)
+    expect(len(together) == len(questions), f"gives {len(together)} sets of maps for {len(questions)} questions")
+    for number, (maps, (_, targets)) in enumerate(zip(together, questions, strict=True)):
+        alone = _explain(specimen, subject, found.images, targets)
+        _expect_same(maps, alone, f"question {number} of three asked together, and asked alone")
 
 
 @check("closed-form", "explainer")
