@@ -7,10 +7,10 @@ RECIPE ?= recipes/quickstart.yaml
 # One process a core, but a whole training to itself: each process computes with one thread.
 JOBS ?= auto
 
-.PHONY: help setup demo test bench lint types clean
+.PHONY: help setup demo test test-kill bench lint types clean
 
 help: ## show what there is
-	@grep -E '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
 
 $(VENV)/.ready: pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "xaitool needs Python 3.11 or newer; make PYTHON=python3.12 ...")'
@@ -26,6 +26,9 @@ demo: setup ## train, explain and report: the quickstart, without a network
 
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
+
+test-kill: setup ## kill a run twenty times, and see that it ends as one that never was
+	XAITOOL_TEST_KILLS=20 $(BIN)/python -m pytest -q tests/engine/test_kills.py
 
 bench: setup ## what explaining costs, against a forward pass and its peer
 	$(BIN)/python tests/benchmarks/explaining.py

@@ -102,7 +102,6 @@ def test_ctrl_c(tmp_path: Path) -> None:
     told = json.loads((folder / "run.json").read_text())
     assert (told["state"], told["stage"]) == ("interrupted", "fit")
     assert told["stages"]["fit"]["epochs"] >= 2
-    assert (folder / "checkpoints/last.safetensors").is_file()
     assert "interrupted in stage fit" in rest
     assert str(folder) in rest
     assert "Traceback" not in rest

@@ -126,7 +126,9 @@ def spoiled(runs: Path, kind: str) -> Path:
                 (folder / name).unlink()
             journal = json.loads((folder / "run.json").read_text())
             stages = {name: journal["stages"][name] for name in ("data", "model", "tune", "fit")}
-            (folder / "run.json").write_text(json.dumps(journal | {"stage": "fit", "stages": stages}))
+            (folder / "run.json").write_text(
+                json.dumps(journal | {"stage": "fit", "stages": stages, "done": list(stages)[:-1]})
+            )
         case "foreign":
             folder.mkdir()
             (folder / "run.json").write_text("[]")

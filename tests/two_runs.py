@@ -78,7 +78,15 @@ def make_run(
         "evaluate": {"seconds": 1.0},
         "explain": {"images": len(explained), "methods": list(methods), "failed": {}, "seconds": 1.0},
     }
-    journal = {"name": recipe["name"], "state": state, "stage": None, "started": started, "finished": started}
+    journal = {
+        "format": 1,
+        "done": [*stages, "judge"],
+        "name": recipe["name"],
+        "state": state,
+        "stage": None,
+        "started": started,
+        "finished": started,
+    }
     _json(folder / "run.json", {**journal, "error": None, "stages": stages})
     (folder / "recipe.lock.yaml").write_text(yaml.safe_dump(recipe, sort_keys=False))
     _json(folder / "environment.json", _environment() | (environment or {}))

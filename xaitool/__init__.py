@@ -24,9 +24,10 @@ if TYPE_CHECKING:
     from xaitool.contracts import DataBundle, Given, ModelBundle, Probe, ReportSection, Scores, Subject, Tuned
     from xaitool.engine.evaluate import Evaluation, evaluate
     from xaitool.engine.explain import explain as explain_with
-    from xaitool.engine.fit import Fitted, fit
+    from xaitool.engine.fit import fit
+    from xaitool.engine.fitted import Fitted
     from xaitool.engine.progress import Display
-    from xaitool.engine.run import run
+    from xaitool.engine.run import resume, run
     from xaitool.engine.runtime import Runtime, open_runtime
     from xaitool.engine.tune import tune
     from xaitool.errors import XaitoolError
@@ -42,7 +43,7 @@ _HOMES = {
     "Display": "xaitool.engine.progress",
     "Evaluation": "xaitool.engine.evaluate",
     "Explanation": "xaitool.api.explanation",
-    "Fitted": "xaitool.engine.fit",
+    "Fitted": "xaitool.engine.fitted",
     "Given": "xaitool.contracts",
     "ModelBundle": "xaitool.contracts",
     "Probe": "xaitool.contracts",
@@ -63,6 +64,7 @@ _HOMES = {
     "fit": "xaitool.engine.fit",
     "hookimpl": "xaitool.hookspecs",
     "open_runtime": "xaitool.engine.runtime",
+    "resume": "xaitool.engine.run",
     "run": "xaitool.engine.run",
     "tune": "xaitool.engine.tune",
 }
@@ -95,6 +97,7 @@ __all__ = [
     "fit",
     "hookimpl",
     "open_runtime",
+    "resume",
     "run",
     "tune",
 ]

@@ -47,7 +47,8 @@ class Run:
         """Whether the run has come to the end of a stage, and what the stage keeps is there to be read."""
         journal = self.journal
         stopped = journal["state"] != "finished" and journal["stage"] == stage
-        return "seconds" in journal["stages"].get(stage, {}) and not stopped
+        partly = bool(journal["stages"].get(stage, {}).get("failed"))  # some explainers; what the others gave is there
+        return (stage in journal["done"] or partly) and not stopped
 
     @property
     def trained(self) -> bool:

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from xaitool.cli.signals import Terminated
 from xaitool.errors import XaitoolError
 
 # Command -> where it lives and its line in the overview, so that the overview imports none of them.
@@ -51,8 +52,9 @@ def main(arguments: list[str] | None = None) -> Any:
     """The program ``xaitool``: errors meant for the user are printed without a traceback, exit status 2."""
     try:
         cli.main(arguments, prog_name="xaitool", standalone_mode=False)
-    except click.exceptions.Abort:
-        sys.exit(130)
+    except click.exceptions.Abort as error:
+        _tell_notes(error.__cause__)
+        sys.exit(143 if isinstance(error.__cause__, Terminated) else 130)
     except click.ClickException as error:
         if isinstance(error, click.UsageError) and error.ctx:
             click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
@@ -60,6 +62,13 @@ def main(arguments: list[str] | None = None) -> Any:
         sys.exit(error.exit_code)
     except XaitoolError as error:
         click.echo(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", err=True)
+        _tell_notes(error)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
+
+
+def _tell_notes(error: BaseException | None) -> None:
+    """What was noted on an error, such as how to go on after it."""
+    for note in getattr(error, "__notes__", ()):
+        click.echo(note, err=True)

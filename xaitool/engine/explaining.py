@@ -14,6 +14,7 @@ from xaitool.contracts import Adjustable, DataBundle, Explainer, Metric, ModelBu
 from xaitool.engine.blame import blamed
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.explain import Explained, explain, gather, targets_of
+from xaitool.engine.finished import Finished, keep_choices
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.guard import Guard
 from xaitool.engine.journal import Journal
@@ -68,6 +69,7 @@ class Explaining:
         display: Display,
         trained: Trained,
         metrics: dict[str, Metric],
+        finished: Finished,
     ) -> None:
         self.recipe = recipe
         self.seed = recipe.settings.seed
@@ -77,12 +79,15 @@ class Explaining:
         self.display = display
         self.trained = trained
         self.metrics = metrics
+        self.finished = finished
         self.guard = Guard(trained.model.module)
         # What went wrong: by stage, and by the explainer's label.
         self.failures: dict[str, dict[str, str]] = {}
 
     def choose(self, explainers: Explainers) -> tuple[Explainers, dict[str, Choice]]:
         """For every explainer that could look at several layers: how faithful each of them is, and the one to use."""
+        if self.finished.choices is not None:
+            return self.finished.chosen(explainers, self.trained.subject), self.finished.choices
         several = {label: each for label, each in explainers.items() if isinstance(each, Adjustable)}
         faithful = any(metric.aspect == "faithfulness" for metric in self.metrics.values())
         rows = self.trained.selection.apart
@@ -96,7 +101,9 @@ class Explaining:
                     if component.label in several:
                         with self._excused(component, "choose"):
                             chosen[component.label], choices[component.label] = choose(judge, several[component.label])
+            keep_choices(self.folder, choices)
             record |= {"images": len(rows), "layers": {label: each.used for label, each in choices.items()}}
+            record |= self._failed("choose")
         for label, choice in choices.items():
             if words := choice.words():
                 self.display.line(f"layer: {label} {words}")
@@ -108,6 +115,8 @@ class Explaining:
         ``explanations/images.csv`` names the rows of each ``explanations/<method>/<target>.npy``.
         """
         data, evaluation, rows = self.trained.data, self.trained.evaluation, self.trained.selection.rows
+        if self.finished.maps is not None:
+            return Explained(rows, gather(data.test, rows), self.finished.maps)
         with self.journal.stage("explain") as record:
             explained = Explained(rows, gather(data.test, rows), {})
             ids = [data.test_ids[row] for row in rows.tolist()]
@@ -126,6 +135,8 @@ class Explaining:
 
     def judge(self, explainers: Explainers, choices: dict[str, Choice], explained: Explained) -> Judged:
         """Whether each explainer that gave maps can be trusted: ``verdicts.json``."""
+        if self.finished.judged is not None:
+            return self.finished.judged
         judged = Judged(choices=choices)
         rows = self.trained.selection.judged
         if not self.metrics or len(rows) < 2 or not explained.maps:
@@ -151,10 +162,10 @@ class Explaining:
         rows = explained.rows[: settings.curves if settings.images else 0]
         metric = next((name for name, each in self.metrics.items() if each.aspect == "faithfulness"), None)
         maps = {label: each["predicted"] for label, each in explained.maps.items() if "predicted" in each}
-        if metric is None or not len(rows) or not maps:
+        if metric is None or not len(rows) or not maps or "curves" in self.finished:
             return
-        trained = self.trained
-        with self.journal.stage("curves"), self.display.bar("curves of single images", len(maps) * len(rows)) as bar:
+        trained, total = self.trained, len(maps) * len(rows)
+        with self.journal.stage("curves") as record, self.display.bar("curves of single images", total) as bar:
             for component in self.recipe.explainers:
                 if component.label in maps:
                     with self._excused(component, "curves"):
@@ -172,10 +183,11 @@ class Explaining:
                         if found:
                             self.folder.write_json(f"explanations/{filename(component.label)}/curves.json", found)
                     bar(len(rows))
+            record |= self._failed("curves")
 
     def shortcut(self, explainers: Explainers, explained: Explained) -> Finding | None:
         """Where the data have a planted shortcut: whether the model uses it, and whether the explainers show it."""
-        if self.trained.data.shortcut is None:
+        if self.trained.data.shortcut is None or "shortcut" in self.finished:
             return None
         with self.journal.stage("shortcut") as record, blamed(self.recipe, "shortcut"):
             finding = measure_shortcut(
@@ -194,7 +206,7 @@ class Explaining:
     def triage(self, explainers: Explainers, explained: Explained) -> Triage | None:
         """Every misclassified test image, by the first method that gave maps: ``triage.csv`` and ``triage.json``."""
         first = next((each for each in self.recipe.explainers if each.label in explained.maps), None)
-        if first is None or not self.recipe.settings.explain.triage:
+        if first is None or not self.recipe.settings.explain.triage or "triage" in self.finished:
             return None
         found = None
         with self.journal.stage("triage") as record:
@@ -212,9 +224,14 @@ class Explaining:
                 self.folder.write_text("triage.csv", found.csv(data.test_ids, data.classes))
                 self.folder.write_json("triage.json", found.as_dict())
                 record |= {"mistakes": len(found.rows), "groups": len(found.groups.groups)}
+            record |= self._failed("triage")
         if found:
             self.display.line(f"triage: {len(found.rows):,} mistakes in triage.csv")
         return found
+
+    def _failed(self, stage: str) -> dict[str, Any]:
+        """What a stage's record has of what went wrong in it."""
+        return {"failed": dict(self.failures[stage])} if stage in self.failures else {}
 
     def _keep(self, judged: Judged, rows: Tensor) -> None:
         """Verdicts and curves, and the judged images with their maps: another run's can be compared with them."""

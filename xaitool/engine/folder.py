@@ -6,8 +6,10 @@ import io
 import json
 import logging
 import math
+import shlex
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +46,37 @@ class RunFolder:
         except OSError as error:
             raise FolderError(f"cannot make a run folder in {parent}: {error.strerror or error}") from error
         raise FolderError(f"cannot find a free name for a run folder in {parent}")
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Keep every other process out of the folder; a process that is killed lets go of it. Raises FolderError."""
+        from filelock import FileLock, Timeout
+
+        lock = FileLock(self.path / "run.lock", timeout=0)
+        try:
+            lock.acquire()
+        except Timeout as error:
+            raise FolderError(f"another process is at work in {self.path}; wait for it, or end it") from error
+        except OSError as error:
+            raise FolderError(f"cannot write in {self.path}: {error.strerror or error}") from error
+        try:
+            yield
+        finally:
+            lock.release()
+
+    def command(self) -> str:
+        """The command that goes on with this run."""
+        here = Path.cwd()
+        path = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
+        return f"xaitool run --resume {shlex.quote(str(path))}"
+
+    def remove(self, *names: str) -> None:
+        """Take files and folders away, given by patterns. Raises FolderError."""
+        try:
+            for path in (path for name in names for path in sorted(self.path.glob(name))):
+                shutil.rmtree(path) if path.is_dir() and not path.is_symlink() else path.unlink(missing_ok=True)
+        except OSError as error:
+            raise FolderError(f"cannot remove {error.filename}: {error.strerror or error}") from error
 
     def __fspath__(self) -> str:
         return str(self.path)
@@ -107,7 +140,10 @@ class RunFolder:
     @contextmanager
     def logging(self) -> Iterator[None]:
         """Let everything that is logged under ``xaitool`` go to ``run.log`` too."""
-        handler = logging.FileHandler(self.path / "run.log", encoding="utf-8")
+        try:
+            handler = _LogFile(self.path / "run.log", encoding="utf-8")
+        except OSError as error:
+            raise FolderError(f"cannot write {self.path / 'run.log'}: {error.strerror or error}") from error
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
         before, propagate = log.level, log.propagate
         log.addHandler(handler)
@@ -119,7 +155,19 @@ class RunFolder:
             log.removeHandler(handler)
             log.setLevel(before)
             log.propagate = propagate
-            handler.close()
+            with suppress(OSError):
+                handler.close()
+
+
+class _LogFile(logging.FileHandler):
+    """A log that is silent where it cannot be written: the next file of the run says so, and ends it."""
+
+    def flush(self) -> None:
+        with suppress(OSError):
+            super().flush()
+
+    def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802 - logging's own name
+        """A full disk is no defect."""
 
 
 def _finite(data: Any) -> Any:

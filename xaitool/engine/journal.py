@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.progress import Display
 from xaitool.engine.randomness import kept
-from xaitool.errors import XaitoolError
+from xaitool.errors import FolderError, VerdictError, XaitoolError
 from xaitool.plugins import catalog
 from xaitool.report.write import write_report
 from xaitool.results import Run
@@ -22,21 +22,46 @@ from xaitool.summary import Summary
 log = logging.getLogger("xaitool")
 
 
-class Journal:
-    """Writes ``run.json`` whenever something changes, and tells the plugins that observe runs."""
+# Of the run folder; a run in a folder of another one cannot be gone on with.
+FORMAT = 1
 
-    def __init__(self, folder: RunFolder, display: Display, name: str) -> None:
+
+class Journal:
+    """Writes ``run.json`` whenever something changes, and tells the plugins that observe runs.
+
+    before: the journal of the run that is gone on with, and the stages of it that need not be done again.
+    """
+
+    def __init__(
+        self,
+        folder: RunFolder,
+        display: Display,
+        name: str,
+        before: Mapping[str, Any] | None = None,
+        finished: Collection[str] = (),
+    ) -> None:
         self.folder = folder
         self.display = display
         self.state: dict[str, Any] = {
+            "format": FORMAT,
             "name": name,
             "state": "running",
             "stage": None,
-            "started": _now(),
+            "started": before["started"] if before else _now(),
+            "resumed": [*before["resumed"], _now()] if before else [],
             "finished": None,
             "error": None,
-            "stages": {},
+            "done": list(finished),
+            "stages": _of_earlier(before, finished) if before else {},
         }
+        self._fingerprint = before["stages"].get("data", {}).get("fingerprint") if before else None
+        # Of the stage that is going on: when it began, less the time that it has taken in earlier attempts.
+        self._began = 0.0
+
+    @property
+    def fingerprint(self) -> str | None:
+        """Of the data that the run was begun with; None where they have not been loaded yet."""
+        return self._fingerprint
 
     @contextmanager
     def told(self, recipe: Mapping[str, Any]) -> Iterator[None]:
@@ -45,30 +70,39 @@ class Journal:
             self._write()
             self._observe("xaitool_run_started", recipe=recipe)
             yield
-        except KeyboardInterrupt:
+        except KeyboardInterrupt as error:
             stage = self.state["stage"]
             self._end("interrupted", f"interrupted in stage {stage}")
             self.display.warn(f"interrupted in stage {stage}; what there is so far is in {self.folder}")
+            self._hint(error)
             raise
         except BaseException as error:
             log.exception("failed in stage %s", self.state["stage"])
             self._end("failed", str(error) if isinstance(error, XaitoolError) else repr(error))
+            if not isinstance(error, VerdictError):  # all is done; the verdicts would be the same
+                self._hint(error)
             raise
         self._end("finished", None)
 
     @contextmanager
     def stage(self, name: str) -> Iterator[dict[str, Any]]:
-        """One stage. What it puts into the record (JSON types) is kept, and shown to observers."""
+        """One stage. What it puts into the record (JSON types) is kept, and shown to observers.
+
+        A stage in which something ``failed`` is not done: it is tried again where the run is gone on with.
+        """
+        earlier = self.state["stages"].get(name, {}).get("seconds", 0.0)
         record: dict[str, Any] = {}
         self.state["stage"] = name
         self.state["stages"][name] = record
         self._write()
         log.info("stage %s", name)
-        began = time.perf_counter()
+        self._began = time.perf_counter() - earlier
         try:
             yield record
         finally:
-            record["seconds"] = round(time.perf_counter() - began, 3)
+            record["seconds"] = self._seconds()
+        if not record.get("failed") and name not in self.state["done"]:
+            self.state["done"].append(name)
         self._write()
         self._observe("xaitool_stage_finished", stage=name, record=record)
 
@@ -78,6 +112,7 @@ class Journal:
 
     def epoch(self, record: Mapping[str, Any]) -> None:
         """One epoch of the current stage has finished: write down what the stage's record says now."""
+        self.state["stages"][self.state["stage"]]["seconds"] = self._seconds()
         self._write()
         self._observe("xaitool_epoch_finished", record=record)
 
@@ -85,11 +120,17 @@ class Journal:
         self.state |= {"state": state, "error": error, "finished": _now()}
         if state == "finished":
             self.state["stage"] = None
-        self._write()
+        try:
+            self._write()
+        except FolderError as unwritten:
+            if state == "finished":
+                raise
+            self.display.warn(str(unwritten))  # what has gone wrong before is the error that counts
         if state == "failed":
             self._report()
         self._observe("xaitool_run_finished", state=state, error=error)
-        self.display.summary(Summary.of(Run(self.folder.path)))
+        if (self.folder.path / "run.json").is_file():
+            self.display.summary(Summary.of(Run(self.folder.path)))
 
     def _report(self) -> None:
         """A run that failed leaves a report too: what it came to, and at its head what went wrong."""
@@ -109,8 +150,27 @@ class Journal:
                 log.error("observer %s failed in %s", plugin, hook, exc_info=error)
                 self.display.warn(f"observer {plugin} failed in {hook}: {error}")
 
+    def _hint(self, error: BaseException) -> None:
+        """How to go on, as a note that is shown with the error."""
+        error.add_note(f"to go on from there: {self.folder.command()}")
+
+    def _seconds(self) -> float:
+        return round(time.perf_counter() - self._began, 3)
+
     def _write(self) -> None:
         self.folder.write_json("run.json", self.state)
+
+
+def _of_earlier(before: Mapping[str, Any], finished: Collection[str]) -> dict[str, Any]:
+    """The records of finished stages, and of the others how long they have taken so far, as far as it is of use."""
+    records, begun = {}, before["stages"]
+    for name, record in begun.items():
+        if name in finished:
+            records[name] = record
+        elif "seconds" in record:
+            records[name] = {"seconds": record["seconds"]}
+            break
+    return records
 
 
 def _now() -> str:

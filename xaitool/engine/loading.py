@@ -26,7 +26,10 @@ class Draw(NamedTuple):
 
 
 class SeededBatches(Sampler[list[Draw]]):
-    """Batches of draws, shuffled anew each epoch (or in order), and a seed for each batch."""
+    """Batches of draws, shuffled anew each epoch (or in order), and a seed for each batch.
+
+    first: the batch that the next iteration begins with, once; where a training goes on in the middle of an epoch.
+    """
 
     def __init__(self, size: int, batch_size: int, seed: int, shuffle: bool) -> None:
         self.size = size
@@ -36,6 +39,7 @@ class SeededBatches(Sampler[list[Draw]]):
         # A last batch of one image has no variance for batch norm to learn from.
         self.drop_last = shuffle and size > batch_size and size % batch_size == 1
         self.epoch = 0
+        self.first = 0
 
     def set_epoch(self, epoch: int) -> None:
         """The epoch that the next iteration belongs to."""
@@ -45,14 +49,21 @@ class SeededBatches(Sampler[list[Draw]]):
         return self.size // self.batch_size + (0 if self.drop_last or self.size % self.batch_size == 0 else 1)
 
     def __iter__(self) -> Iterator[list[Draw]]:
+        first, self.first = self.first, 0
         epoch_seed = derive(self.seed, self.epoch)
-        order = torch.arange(self.size)
-        if self.shuffle:
-            order = torch.randperm(self.size, generator=Generator().manual_seed(epoch_seed))
-        for number, chunk in enumerate(order.split(self.batch_size)):
-            if number < len(self):
+        for number, chunk in enumerate(self._order().split(self.batch_size)):
+            if first <= number < len(self):
                 seed = derive(epoch_seed, number)
                 yield [Draw(row, seed) for row in chunk.tolist()]
+
+    def rows(self, number: int) -> list[int]:
+        """The rows of the data set that a batch of this epoch holds."""
+        return self._order().split(self.batch_size)[number].tolist()  # type: ignore[no-any-return]
+
+    def _order(self) -> Tensor:
+        if not self.shuffle:
+            return torch.arange(self.size)
+        return torch.randperm(self.size, generator=Generator().manual_seed(derive(self.seed, self.epoch)))
 
 
 class SeededImages(Dataset[Any]):
@@ -105,6 +116,25 @@ def make_loader(
         # torch draws a base seed for the workers from here rather than from the global generator.
         generator=Generator().manual_seed(seed),
     )
+
+
+def order_of(loader: object) -> SeededBatches | None:
+    """What a loader takes its batches from, where that is ours, behind whatever Accelerate has put around it."""
+    sampler = getattr(loader, "batch_sampler", None)
+    while sampler is not None and not isinstance(sampler, SeededBatches):
+        sampler = getattr(sampler, "batch_sampler", None)
+    return sampler
+
+
+def go_to(loader: object, epoch: int, batch: int) -> None:
+    """Let the next iteration over a loader be that of an epoch, counted from 0, from a batch on."""
+    order = order_of(loader)
+    if order is None:
+        raise ValueError("only loaders made here can begin in the middle")
+    order.set_epoch(epoch)
+    order.first = batch
+    if hasattr(loader, "iteration"):  # Accelerate's count, which it sets the epoch by
+        loader.iteration = epoch
 
 
 @contextmanager

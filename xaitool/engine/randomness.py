@@ -6,6 +6,7 @@ import hashlib
 import random
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -52,6 +53,29 @@ def kept_cpu() -> Iterator[None]:
         random.setstate(python)
         np.random.set_state(numpy)
         torch.set_rng_state(torchs)
+
+
+def states() -> dict[str, Any]:
+    """The states of the global generators, in types that ``torch.load(weights_only=True)`` reads."""
+    kind, key, *rest = np.random.get_state(legacy=True)
+    return {
+        "python": random.getstate(),
+        "numpy": (kind, np.asarray(key).tolist(), *rest),
+        "torch": torch.get_rng_state(),
+        "cuda": [torch.cuda.get_rng_state(device) for device in _devices()],
+        "mps": torch.mps.get_rng_state() if torch.backends.mps.is_available() else None,
+    }
+
+
+def set_states(found: dict[str, Any]) -> None:
+    """Put back what :func:`states` gave, on as many devices as there are here."""
+    random.setstate(found["python"])
+    np.random.set_state(found["numpy"])
+    torch.set_rng_state(found["torch"])
+    for device, state in zip(_devices(), found["cuda"], strict=False):
+        torch.cuda.set_rng_state(state, device)
+    if found["mps"] is not None and torch.backends.mps.is_available():
+        torch.mps.set_rng_state(found["mps"])
 
 
 def _devices() -> list[int]:

@@ -7,14 +7,18 @@ from pathlib import Path
 from typing import Any
 
 from xaitool.contracts import ModelBundle
+from xaitool.engine.checkpoint import PLACE
+from xaitool.engine.finished import Finished
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import kept
-from xaitool.engine.runtime import open_runtime
+from xaitool.engine.resume import Reopened, journal_of, reopen
+from xaitool.engine.runtime import Runtime, open_runtime
 from xaitool.engine.stages import Stages
 from xaitool.recipe.resolve import Recipe
 from xaitool.results import Run
+from xaitool.summary import Summary
 
 
 def run(
@@ -30,15 +34,59 @@ def run(
     set: changes to the recipe, as ``{"train.epochs": 1}`` or ``["train.epochs=1"]``. out: where run folders are made.
     display: what a person sees meanwhile (``xaitool.Display()`` for the terminal); left out: nothing.
     The process is left as it was: random state, threads, working folder.
-    Raises an XaitoolError that says what is wrong; before training where it can be known then.
+    Raises an XaitoolError that says what is wrong; before training where it can be known then. What is interrupted,
+    :func:`resume` goes on with.
     """
     recipe = recipe.with_set(set) if isinstance(recipe, Recipe) else Recipe.load(recipe, set)
-    display = display or Silent()
     with open_runtime(recipe.settings.runtime) as runtime, kept():
         folder = RunFolder.create(Path(out), recipe.settings.name)
-        journal = Journal(folder, display, recipe.settings.name)
-        with folder.logging(), display.relaying(), journal.told(recipe.resolved()):
-            model = _story(Stages(recipe, folder, journal, runtime, display))
+        with folder.held():
+            folder.write_text("recipe.yaml", recipe.source.text)
+            folder.write_text("recipe.lock.yaml", recipe.to_yaml())
+            return _carried_out(recipe, folder, runtime, display or Silent())
+
+
+def resume(
+    run: str | Path | Run,
+    *,
+    set: Mapping[str, Any] | Sequence[str] = (),
+    allow_code: bool = False,
+    force: bool = False,
+    display: Display | None = None,
+) -> Run:
+    """Go on with a run that was interrupted, from its folder; stages that were finished are not done again.
+
+    On a CPU, with as many threads, the end is the same bit for bit as that of a run that was never stopped. A finished
+    run is returned as it is. set, display: as for :func:`run`. allow_code: as for :meth:`xaitool.Recipe.load`.
+    force: go on although the recipe, or the version of a plugin or library, is another now: what a changed recipe has
+    no part in is kept, all else is done again.
+    Raises FolderError where the folder is not a run's, is of another version of xaitool, or is in another process's
+    hands; and where something has changed, without `force`, saying what.
+    """
+    folder = RunFolder((run.folder if isinstance(run, Run) else Path(run)).expanduser().absolute())
+    display = display or Silent()
+    journal_of(folder)  # before anything is written into what may be no run's folder
+    with folder.held():
+        reopened = reopen(folder, set, allow_code=allow_code, force=force, warn=display.warn)
+        if reopened is None:
+            display.line(f"{folder} is finished; there is nothing left to do")
+            display.summary(Summary.of(Run(folder.path)))
+            return Run(folder.path)
+        with open_runtime(reopened.recipe.settings.runtime) as runtime, kept():
+            if reopened.changed:
+                folder.write_text("recipe.lock.yaml", reopened.recipe.to_yaml())
+            return _carried_out(reopened.recipe, folder, runtime, display, reopened)
+
+
+def _carried_out(
+    recipe: Recipe, folder: RunFolder, runtime: Runtime, display: Display, before: Reopened | None = None
+) -> Run:
+    finished = before.finished if before else Finished()
+    earlier = before.journal if before else None
+    journal = Journal(folder, display, recipe.settings.name, earlier, finished.stages)
+    with folder.logging(), display.relaying(), journal.told(recipe.resolved()):
+        model = _story(Stages(recipe, folder, journal, runtime, display, finished))
+    folder.remove(PLACE, "run.lock")
     return Run(folder.path, model)
 
 

@@ -10,12 +10,15 @@ from torch import nn
 from xaitool import figures
 from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Tuned
 from xaitool.engine.blame import blamed
+from xaitool.engine.checkpoint import Checkpoints, sha256
 from xaitool.engine.data import load_data
 from xaitool.engine.environment import environment
 from xaitool.engine.evaluate import Evaluation, evaluate
 from xaitool.engine.explain import check_targets
 from xaitool.engine.explaining import Explaining, Trained
-from xaitool.engine.fit import Fitted, fit
+from xaitool.engine.finished import Finished, keep_evaluation
+from xaitool.engine.fit import fit
+from xaitool.engine.fitted import Fitted
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.judge import build_metrics, check_automatic
@@ -28,7 +31,7 @@ from xaitool.engine.samples import draw_samples
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import check_ids, select
 from xaitool.engine.tune import tune
-from xaitool.errors import PluginError, TrainingError, TuningError
+from xaitool.errors import FolderError, PluginError, TrainingError, TuningError
 from xaitool.judge.judged import Judged
 from xaitool.recipe.lock import differences
 from xaitool.recipe.resolve import Recipe
@@ -39,7 +42,15 @@ from xaitool.results import Run
 class Stages:
     """One method a stage, called in this order by :mod:`xaitool.engine.run`; values pass through the caller."""
 
-    def __init__(self, recipe: Recipe, folder: RunFolder, journal: Journal, runtime: Runtime, display: Display) -> None:
+    def __init__(
+        self,
+        recipe: Recipe,
+        folder: RunFolder,
+        journal: Journal,
+        runtime: Runtime,
+        display: Display,
+        finished: Finished,
+    ) -> None:
         self.recipe = recipe
         self.settings = recipe.settings
         self.seed = recipe.settings.seed
@@ -47,19 +58,35 @@ class Stages:
         self.journal = journal
         self.runtime = runtime
         self.display = display
+        self.finished = finished
 
     def begin(self) -> None:
-        """Keep the recipe as given and as resolved, and what it runs on."""
+        """Say where, and keep what the run was begun on."""
         self.display.line(f"run {self.folder} on {self.runtime.describe()}")
-        self.folder.write_text("recipe.yaml", self.recipe.source.text)
-        self.folder.write_text("recipe.lock.yaml", self.recipe.to_yaml())
-        self.folder.write_json("environment.json", environment(self.runtime))
-        if self.settings.locked:
+        if self.journal.state["resumed"]:
+            self._begin_again()
+        else:
+            self.folder.write_json("environment.json", environment(self.runtime))
+        if self.settings.locked and not self.journal.state["resumed"]:  # where it is, that has been told
             for difference in differences(self.settings.locked, self.recipe.components):
                 self.display.warn(difference)
         for plugin in {component.offer.plugin for component in self.recipe.components}:
             for warning in plugin.warnings:
                 self.display.warn(f"plugin {plugin}: {warning}")
+
+    def _begin_again(self) -> None:
+        if done := [stage for stage in self.finished.stages if stage not in ("data", "model")]:
+            self.display.line(f"done before: {', '.join(done)}")
+        here = environment(self.runtime)
+        try:
+            device = Run(self.folder.path).environment["device"]
+        except FolderError:  # it was killed before that was written
+            self.folder.write_json("environment.json", here)
+        else:
+            if device != here["device"]:
+                self.display.warn(
+                    f"the run was begun on {device}, and this is {here['device']}: the end may differ in the last bits"
+                )
 
     def load_data(self) -> DataBundle:
         """The data set, and whether its classes are those that the recipe speaks of."""
@@ -69,6 +96,12 @@ class Stages:
                 check_targets(self.settings.explain.targets, data.classes)
             with placed(self.recipe.source, "explain", "select", "ids"):
                 check_ids(self.settings.explain.select, data.test_ids)
+            known = self.journal.fingerprint
+            if known not in (None, data.fingerprint):
+                raise FolderError(
+                    f"dataset {self.recipe.dataset.label}: the data are not those that the run was begun with "
+                    f"(fingerprint {known[:16]}, now {data.fingerprint[:16]}); put those back, or begin a new run"
+                )
             if data.skipped:
                 skipped = [{"name": name, "reason": reason} for name, reason in data.skipped]
                 self.folder.write_json("skipped.json", skipped)
@@ -111,6 +144,8 @@ class Stages:
         """The scheduler and its rate; where the search failed, the error says where its curve is."""
         component = self.recipe.scheduler
         seam = Seam(component)
+        if self.finished.tuned:
+            return seam.scheduler(component.build("tune")), self.finished.tuned
         with self.journal.stage("tune") as record:
             scheduler = seam.scheduler(component.build("tune"))
             batches = self.runtime.loader(
@@ -143,13 +178,17 @@ class Stages:
         self.display.line(f"learning rate: {tuned.max_lr:.4g} ({tuned.note})")
         return scheduler, tuned
 
-    def fit(self, model: ModelBundle, data: DataBundle, scheduler: Scheduler, tuned: Tuned) -> Fitted:
-        """Train; after each epoch its figures and the weights so far are kept."""
+    def fit(self, model: ModelBundle, data: DataBundle, scheduler: Scheduler, tuned: Tuned) -> None:
+        """Train; after each epoch its figures are kept, and a checkpoint until the end."""
+        if self.finished.weights is not None:
+            self.runtime.place(model.module).load_state_dict(self.finished.weights)
+            model.module.eval()
+            return
+        checkpoints = Checkpoints(self.folder, self.settings.train.checkpoint_minutes, self.display.warn)
         with self.journal.stage("fit") as record:
 
-            def keep(fitted: Fitted, module: nn.Module) -> None:
+            def keep(fitted: Fitted, _module: nn.Module) -> None:
                 self.folder.write_lines("history.jsonl", [epoch.as_dict() for epoch in fitted.history])
-                self.folder.write_weights("checkpoints/last.safetensors", module.state_dict())
                 record["epochs"] = len(fitted.history)
                 self.journal.epoch(fitted.history[-1].as_dict())
 
@@ -168,14 +207,19 @@ class Stages:
                     runtime=self.runtime,
                     display=self.display,
                     on_epoch=keep,
+                    ids=data.train_ids,
+                    checkpoints=checkpoints,
                 )
             self.folder.write_json("lr_schedule.json", {"lrs": fitted.lrs})
             model.module.eval()
-            self.folder.write_weights("model.safetensors", model.module.state_dict())
-        return fitted
+            weights = self.folder.write_weights("model.safetensors", model.module.state_dict())
+            record |= {"epochs": len(fitted.history), "sha256": sha256(weights)}
+        checkpoints.clear()
 
     def evaluate(self, model: ModelBundle, data: DataBundle) -> Evaluation:
         """The trained model on the test images: ``metrics.json`` and ``predictions.csv``."""
+        if self.finished.evaluation:
+            return self.finished.evaluation
         with self.journal.stage("evaluate") as record:
             with blamed(self.recipe, "evaluate"):
                 batches = self._test_batches(data)
@@ -185,6 +229,7 @@ class Stages:
             figures = evaluation.figures(data.classes)
             self.folder.write_json("metrics.json", figures)
             self.folder.write_text("predictions.csv", evaluation.table(data.test_ids, data.classes))
+            keep_evaluation(self.folder, evaluation)
             record |= {"accuracy": figures["accuracy"], "misclassified": figures["misclassified"]}
         self.display.line(f"test accuracy: {evaluation.accuracy:.2%} ({figures['misclassified']:,} misclassified)")
         return evaluation
@@ -196,7 +241,9 @@ class Stages:
         explain = self.settings.explain
         selection = select(evaluation, explain.select, self.seed, explain.judge.images, data.test_ids)
         trained = Trained(model, data, evaluation, selection)
-        return Explaining(self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics)
+        return Explaining(
+            self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics, self.finished
+        )
 
     def report(self, data: DataBundle) -> None:
         """The pictures and the page, from what the stages before have left in the folder; and the outcome in short."""

@@ -110,6 +110,9 @@ class TrainSettings(Config):
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of the target spread over all classes.")
     ema: EMASettings | None = Field(None, description="Average the weights; left out: do not.")
     clip_grad_norm: float | None = Field(None, gt=0, description="Greatest norm of the gradient; left out: any.")
+    checkpoint_minutes: float | None = Field(
+        5.0, gt=0, description="Keep a checkpoint at least so often, besides after each epoch; null: not besides."
+    )
 
 
 class SelectSettings(Config):

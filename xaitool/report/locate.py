@@ -42,7 +42,7 @@ def tested(run: Run) -> Run:
 def _opened(folder: Path) -> Run:
     run = Run(folder)
     journal = run.journal
-    if not {"name", "state", "stage", "error", "started", "stages"} <= journal.keys():
+    if not {"name", "state", "stage", "error", "started", "stages", "done"} <= journal.keys():
         raise FolderError(f"{folder / 'run.json'} was not written by a run of xaitool")
     return run
 
