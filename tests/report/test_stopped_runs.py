@@ -62,7 +62,13 @@ def stopped(folder: Path, stage: str, state: str = "failed") -> Run:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     stages = json.loads((folder / "run.json").read_text())["stages"]
     done = {name: stages[name] for name in STAGES[: STAGES.index(stage) + 1] if name in stages}
-    stopped = {"state": state, "stage": stage, "error": "no more ink", "stages": done, "done": list(done)[:-1]}
+    stopped = {
+        "state": state,
+        "stage": stage,
+        "error": "no more ink",
+        "stages": done,
+        "done": [name for name in done if name != stage],
+    }
     return change(folder, "run.json", **stopped)
 
 
