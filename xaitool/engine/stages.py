@@ -80,6 +80,7 @@ class Stages:
                 "classes": list(data.classes),
                 "mean": list(data.mean),
                 "std": list(data.std),
+                "size": list(data.test[0][0].shape),
                 "fingerprint": data.fingerprint,
             }
         for note in data.notes:
