@@ -52,9 +52,16 @@ class Run:
         """Test accuracy, 0..1."""
         return float(self.metrics["accuracy"])
 
+    @property
+    def trained(self) -> bool:
+        """Whether the recipe trains; else the model is explained as it was."""
+        return self.settings.get("train") is not None
+
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One record an epoch."""
+        """One record an epoch; empty where nothing was trained."""
+        if not self.trained:
+            return []
         return [json.loads(line) for line in self._file("history.jsonl").read_text("utf-8").splitlines()]
 
     @cached_property
@@ -86,8 +93,8 @@ class Run:
 
     @cached_property
     def lrs(self) -> list[float]:
-        """The learning rate at each step of the training."""
-        return self._json("lr_schedule.json")["lrs"]  # type: ignore[no-any-return]
+        """The learning rate at each step of the training; empty where nothing was trained."""
+        return self._json("lr_schedule.json")["lrs"] if self.trained else []
 
     @cached_property
     def explained(self) -> list[dict[str, str]]:

@@ -43,15 +43,21 @@ def warnings(run: Run) -> list[str]:
 def facts(run: Run) -> list[tuple[str, str]]:
     """The figures at a glance."""
     metrics, stages = run.metrics, run.journal["stages"]
-    epochs = len(run.history)
     return [
         ("Test accuracy", f"{metrics['accuracy']:.2%}"),
         ("Misclassified", f"{metrics['misclassified']:,} of {metrics['images']:,}"),
         ("Calibration error", f"{metrics['calibration']['ece']:.1%}"),
-        ("Training", f"{epochs} epoch{'s' * (epochs != 1)}, {duration(stages['fit']['seconds'])}"),
+        ("Training", _training(run)),
         ("Whole run", duration(sum(each.get("seconds", 0) for name, each in stages.items() if name != "report"))),
         ("Device", run.environment["device"]),
     ]
+
+
+def _training(run: Run) -> str:
+    if not run.trained:
+        return "none in this run"
+    epochs = len(run.history)
+    return f"{epochs} epoch{'s' * (epochs != 1)}, {duration(run.journal['stages']['fit']['seconds'])}"
 
 
 def thumbnails(run: Run) -> list[Thumbnail]:

@@ -14,7 +14,11 @@ if TYPE_CHECKING:
 
 
 def training_section(run: Run, draw: Drawing) -> Section:
-    """Curves, the best and the last epoch, the stages' times, the model."""
+    """Curves, the best and the last epoch, the stages' times, the model; of a run without training the last two."""
+    if not run.trained:
+        weights = run.journal["stages"]["model"]["weights"]
+        text = f"It was not trained in this run; its weights are {'from ' + weights if weights else 'random'}."
+        return Section("How good is the model?", text, parts=_time_and_model(run), name="training")
     drawn = [
         draw.chart(
             "training_curves",
@@ -28,13 +32,16 @@ def training_section(run: Run, draw: Drawing) -> Section:
         alt = f"Training loss against learning rate; {search['max_lr']:.3g} was chosen, {search['note']}."
         drawn.append(draw.chart("lr_finder", curve, alt))
     drawn.append(draw.chart("lr_schedule", figures.lr_schedule(run.lrs), "Learning rate at each step of the training."))
+    parts = [Section("Epochs", table=_epochs(run.history), folded=True), *_time_and_model(run)]
+    return Section("How good is the model?", _best_and_last(run.history), drawn, parts=parts, name="training")
+
+
+def _time_and_model(run: Run) -> list[Section]:
     model = run.journal["stages"]["model"]
-    parts = [
-        Section("Epochs", table=_epochs(run.history), folded=True),
+    return [
         Section("Time", table=_times(run.journal["stages"]), folded=True),
         Section("Model", f"{model['parameters']:,} parameters.", preformatted=model["summary"], folded=True),
     ]
-    return Section("How good is the model?", _best_and_last(run.history), drawn, parts=parts, name="training")
 
 
 def _best_and_last(history: list[dict[str, Any]]) -> str:
