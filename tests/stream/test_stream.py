@@ -347,6 +347,37 @@ def test_pretrained_weights_of_other_classes_are_refused(monkeypatch: pytest.Mon
         from_model("timm/resnet18", CLASSES, [], size=(32, 32))
 
 
+def test_torchvisions_pretrained_weights_of_other_classes_are_refused_unfetched() -> None:
+    with pytest.raises(XaitoolError, match="tell 1,000 classes apart, and --classes names 3"):
+        from_model("torchvision/resnet50", CLASSES, [], size=(32, 32))
+
+
+def test_a_checkpoint(source: Source, tmp_path: Path) -> None:
+    """Other weights than those drawn at random, from a file of a training."""
+    torch.manual_seed(5)
+    state = {
+        f"module.{key}": torch.rand_like(value.float()) for key, value in source.subject.module.state_dict().items()
+    }
+    torch.save({"state_dict": state, "epoch": 3}, tmp_path / "weights.pt")
+    filled = from_model(TINY, CLASSES, [], checkpoint=tmp_path / "weights.pt", size=(16, 16))
+    for key, value in filled.subject.module.state_dict().items():
+        torch.testing.assert_close(value.float(), state[f"module.{key}"].to(value.dtype).float())
+    assert source.warnings
+    assert not filled.warnings
+    write_images(tmp_path / "in", 2)
+    explain(source, tmp_path / "in", tmp_path / "out")
+    with pytest.raises(FolderError, match="checkpoint: null there"):
+        explain(filled, tmp_path / "in", tmp_path / "out")
+
+
+def test_torchvisions_resnet50_by_name(tmp_path: Path) -> None:
+    source = from_model("torchvision/resnet50", CLASSES, ["gradcam"], random_weights=True, size=(96, 64))
+    write_images(tmp_path / "in", 2)
+    explain(source, tmp_path / "in", tmp_path / "out")
+    assert [np.load(path).shape for path in sorted((tmp_path / "out").rglob("*.npy"))] == [(96, 64)] * 2
+    assert "learnt nothing" in (tmp_path / "out" / "report.html").read_text()
+
+
 def test_a_large_network_by_name(tmp_path: Path) -> None:
     source = from_model("timm/vit_tiny_patch16_224", CLASSES, ["gradcam"], random_weights=True)
     assert source.preprocess.mean == (0.5, 0.5, 0.5)  # the model's own

@@ -162,6 +162,8 @@ def _explain(run: Path | None, out: Path, quiet: bool, options: dict[str, Any]) 
     with display.relaying(), open_runtime(RuntimeSettings(device=options["device"])) as runtime:
         source = _source(run, options, display)
         display.line(f"{source.title} on {runtime.describe()}: {', '.join(source.methods)}")
+        for warning in source.warnings:
+            display.warn(warning)
         for label, each in source.identity["methods"].items():
             if each["layers in use"]:
                 display.line(f"layer: {label} looks at {each['layers in use']}")

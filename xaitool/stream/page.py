@@ -65,6 +65,7 @@ def write_page(source: Source, manifest: Manifest, listing: Listing, folder: Pat
             ("Classes", f"{len(source.classes):,}"),
             *((label, used) for label, used in _layers(source)),
         ],
+        warnings=source.warnings,
         sections=sections,
     )
     write_whole(folder / "report.html", render(report).encode())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,9 @@ from xaitool.results import Run
 # What networks for photographs are trained with, torchvision's all and most of timm's.
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL_SIZE = (224, 224)
+_OF_IMAGENET = 1000  # classes, of torchvision's pretrained weights
+
+_UNTRAINED = "the model's weights are drawn at random: this is what a model that has learnt nothing looks at"
 
 Methods = Sequence[methods.Method]
 
@@ -36,7 +39,8 @@ class Source:
     """A model and how it is to be explained.
 
     title: what to call it. methods, explainers: by label. identity: all of it that the outcome follows from (JSON
-    types). verdicts: what a run has found out about its methods, in short, by label.
+    types). verdicts: what a run has found out about its methods, in short, by label. warnings: what to know before
+    anything is believed.
     """
 
     title: str
@@ -47,6 +51,7 @@ class Source:
     explainers: Mapping[str, Explainer]
     identity: Mapping[str, Any]
     verdicts: Mapping[str, str]
+    warnings: tuple[str, ...] = ()
 
 
 def from_run(run: Run, wanted: Methods, *, allow_code: bool = False) -> Source:
@@ -95,6 +100,7 @@ def from_model(
     Raises ComponentError, XaitoolError or PluginError.
     """
     resolved = _model(model, checkpoint, random_weights)
+    _check_head(resolved, {}, len(classes))
     channels = len(mean) or 3
     bundle = _built(resolved, len(classes), (channels, *(size or USUAL_SIZE)), 0)
     told = getattr(bundle.module, "pretrained_cfg", None)
@@ -108,7 +114,8 @@ def from_model(
     explainers = {label: _with_layer(each, subject, None) for label, each in chosen.items()}
     identity = {"model": resolved.as_recipe(), "checkpoint": digest(checkpoint) if checkpoint else None}
     title = getattr(resolved.config, "name", None) or resolved.label
-    return _source(title, subject, tuple(classes), preprocess, chosen, explainers, identity, {})
+    found = _source(title, subject, tuple(classes), preprocess, chosen, explainers, identity, {})
+    return found if bundle.weights else replace(found, warnings=(_UNTRAINED,))
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -165,7 +172,8 @@ def _layers(explainer: Explainer, subject: Subject) -> str | None:
 def _nothing_fetched(run: Run) -> dict[str, Any]:
     """Changes to a run's recipe: its weights are there, others are not to be fetched or read first."""
     model = run.settings["model"]
-    return {f"model.{key}": off for key, off in (("pretrained", False), ("checkpoint", None)) if model.get(key)}
+    off = {"pretrained": False, "weights": None, "checkpoint": None}
+    return {f"model.{key}": nothing for key, nothing in off.items() if model.get(key)}
 
 
 def _subject(bundle: ModelBundle, preprocess: Preprocess) -> Subject:
@@ -255,15 +263,17 @@ def _model(model: str | Mapping[str, Any], checkpoint: Path | None, random_weigh
         if "checkpoint" not in fields:
             raise ComponentError(f"model '{use}' takes no checkpoint")
         options["checkpoint"] = str(checkpoint.resolve())
-    elif "pretrained" in fields and not random_weights:
-        options.setdefault("pretrained", True)
+    elif not random_weights and not options.get("checkpoint"):
+        usual = {"pretrained": True, "weights": "DEFAULT"}  # as timm calls it, and as torchvision does
+        options = {**{key: each for key, each in usual.items() if key in fields}, **options}
     return find("model", use, options)
 
 
 def _check_head(resolved: Resolved, told: Mapping[str, Any], classes: int) -> None:
     """Raise XaitoolError where pretrained weights are of other classes: the last layer would be random."""
-    known = told.get("num_classes")
-    if getattr(resolved.config, "pretrained", False) and isinstance(known, int) and known != classes:
+    known = told.get("num_classes") or (_OF_IMAGENET if getattr(resolved.config, "weights", None) else None)
+    pretrained = getattr(resolved.config, "pretrained", False) or getattr(resolved.config, "weights", None)
+    if pretrained and isinstance(known, int) and known != classes:
         raise XaitoolError(
             f"the pretrained weights of this model tell {known:,} classes apart, and --classes names {classes:,}; give "
             "the file of its classes, or the --checkpoint of a model that was trained on yours"
