@@ -28,6 +28,7 @@ def modules_after(code: str) -> set[str]:
         "import xaitool; dir(xaitool); xaitool.__version__; xaitool.Component; xaitool.hookimpl",
         "from xaitool.cli import cli; cli.main(['--help'], standalone_mode=False)",
         "from xaitool.cli import cli; cli.main(['run', '--help'], standalone_mode=False)",
+        "from xaitool.cli import cli; cli.main(['explain', '--help'], standalone_mode=False)",
         "from xaitool.cli import cli; cli.main(['recipe', 'show', 'quickstart'], standalone_mode=False)",
         "from xaitool.cli import cli; cli.main(['recipe', 'list'], standalone_mode=False)",
         "from xaitool.cli import cli; cli.main(['recipe', 'schema'], standalone_mode=False)",

@@ -29,6 +29,9 @@ ELSEWHERE = {
     "pip install -e my-saliency",  # tests/third_party installs a plugin like it, from its folder
     "pytest my-saliency",  # tests/test_scaffold.py makes every check of a new plugin of each kind
     "xaitool run cifar10_cpu --set dataset.root=FOLDER",  # tests/test_cifar10_run.py
+    "xaitool explain runs/quickstart --images photos --out explained",  # tests/test_docs_explain.py
+    # Needs weights from the hub; tests/stream explains by models of this kind.
+    "xaitool explain --model timm/resnet50 --classes imagenet.txt --images photos --out explained-by-resnet50",
 }
 # What a test changes to be done in seconds.
 SHORT = "--set train.epochs=1 --set dataset.train=500 --set dataset.test=64 --set explain.judge.images=8"
@@ -91,7 +94,7 @@ def test_the_recipe_shown_is_the_quickstart() -> None:
     assert yaml.safe_load(shown) == yaml.safe_load((ROOT / "recipes/quickstart.yaml").read_text())
 
 
-@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("number", [0, 1, 2])
 def test_python_examples(number: int, tmp_path: Path) -> None:
     code = fenced("python")[number]
     if "xaitool.run(" in code:
@@ -108,14 +111,14 @@ def test_python_examples(number: int, tmp_path: Path) -> None:
 
 def test_the_plugin_example_is_right() -> None:
     scope: dict[str, object] = {}
-    exec(compile(fenced("python")[2], "README.md", "exec"), scope)
+    exec(compile(fenced("python")[3], "README.md", "exec"), scope)
     (component,) = scope["xaitool_explainers"]()  # type: ignore[operator]
     assert component.name == "edges"
 
 
 def test_the_plugin_test_is_the_one_that_a_new_plugin_has(tmp_path: Path) -> None:
     folder = write("my-saliency", "explainer", tmp_path)
-    assert fenced("python")[3] == (folder / "tests/test_conformance.py").read_text()
+    assert fenced("python")[4] == (folder / "tests/test_conformance.py").read_text()
 
 
 def test_files_that_the_readme_points_to_are_there() -> None:

@@ -47,6 +47,7 @@ def test_it_holds_the_code_the_plugins_and_the_recipes(installed: Path) -> None:
         "xaitool_image_folder",
         "xaitool_metrics",
         "xaitool_onecycle",
+        "xaitool_python",
         "xaitool_shapes",
         "xaitool_tensorboard",
         "xaitool_timm",

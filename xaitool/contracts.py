@@ -109,12 +109,15 @@ class ModelBundle:
     module: N×C×H×W float32 in, N×classes logits out.
     input_size: (C, H, W) it was built for.
     cam_layers: names (as in ``module.named_modules()``) of the layers a CAM method can look at, from input to output,
-        each with an N×C×h×w output larger than 1×1; the last is the one it looks at unless told otherwise.
+        each with an output that has a spatial grid larger than 1×1 (:mod:`xaitool.layers`); the last is the one it
+        looks at unless told otherwise.
+    weights: where they come from (a checkpoint's path, a name for pretrained ones); empty: drawn at random.
     """
 
     module: nn.Module
     input_size: tuple[int, int, int]
     cam_layers: tuple[str, ...]
+    weights: str = ""
 
 
 @dataclass(frozen=True)

@@ -109,3 +109,11 @@ class ImageError(XaitoolError):
 
     def __reduce__(self) -> tuple[type[ImageError], tuple[str, str]]:
         return ImageError, (self.name, self.reason)  # worker processes send it by pickle
+
+
+class CheckpointError(XaitoolError):
+    """A file of weights that cannot be read, or whose weights are not those of the model."""
+
+
+class ModelError(XaitoolError):
+    """A model that cannot be made as asked, or that does not turn these images into scores of these classes."""

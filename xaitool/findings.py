@@ -55,8 +55,10 @@ def _model(run: Run) -> Iterator[str]:
     """What the figures of training and test say against the model, or against the labels."""
     if not (run.folder / "metrics.json").is_file():
         return
+    if not run.trains and not run.journal["stages"]["model"]["weights"]:
+        yield "the model was not trained, and its weights are random: it knows nothing"
     metrics = run.metrics
-    last = run.history[-1] if (run.folder / "history.jsonl").is_file() else None
+    last = run.history[-1] if run.trained else None
     if last and last["train_accuracy"] - last["test_accuracy"] >= OVERFIT:
         yield (
             f"the model overfits: it gets {last['train_accuracy']:.1%} of the training images right, but "

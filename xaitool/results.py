@@ -80,9 +80,16 @@ class Run:
         """Test accuracy, 0..1."""
         return float(self.metrics["accuracy"])
 
+    @property
+    def trains(self) -> bool:
+        """Whether the recipe trains; else the model is explained as it was."""
+        return self.settings.get("train") is not None
+
     @cached_property
     def history(self) -> list[dict[str, Any]]:
-        """One record an epoch."""
+        """One record an epoch; empty where nothing was trained."""
+        if not self.trains:
+            return []
         try:
             epochs = [json.loads(line) for line in self._text("history.jsonl").splitlines()]
         except ValueError as error:
@@ -121,8 +128,8 @@ class Run:
 
     @cached_property
     def lrs(self) -> list[float]:
-        """The learning rate at each step of the training."""
-        return self._json("lr_schedule.json")["lrs"]  # type: ignore[no-any-return]
+        """The learning rate at each step of the training; empty where nothing was trained."""
+        return self._json("lr_schedule.json")["lrs"] if self.trained else []
 
     @cached_property
     def explained(self) -> list[dict[str, str]]:

@@ -13,6 +13,9 @@ Count = Annotated[int, Field(ge=1)]
 Width = Annotated[int, Field(ge=8, multiple_of=2)]
 
 
+CHECKPOINT = "Weights to start from: a safetensors file, one of torch.save, or a run's folder."
+
+
 class ResNet18Config(config.Config):
     """ResNet-18 (He et al. 2016, arXiv:1512.03385)."""
 
@@ -23,6 +26,7 @@ class ResNet18Config(config.Config):
     )
     pretrained: StrictBool = Field(False, description="Start from timm's ImageNet weights (fetched from the hub).")
     drop_rate: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
+    checkpoint: config.UserPath | None = Field(None, description=CHECKPOINT)
 
     @model_validator(mode="after")
     def _weights_fit(self) -> ResNet18Config:
@@ -34,9 +38,17 @@ class ResNet18Config(config.Config):
 class TimmConfig(config.Config):
     """Any timm model; with layers and widths, a ResNet of your own."""
 
-    name: str = Field("resnet", min_length=1, description="The name in timm; 'resnet' with layers and widths.")
+    name: str = Field(
+        "resnet",
+        min_length=1,
+        description="The name in timm, or on the hub as hf-hub:owner/name; 'resnet' with layers and widths.",
+    )
     pretrained: StrictBool = Field(False, description="Start from timm's pretrained weights (fetched from the hub).")
     drop_rate: float = Field(0.0, ge=0, lt=1, description="Dropout before the classifier.")
+    checkpoint: config.UserPath | None = Field(None, description=CHECKPOINT)
+    cam_layers: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Layers for CAM methods, from input to output; left out: found by running it."
+    )
     stem: Stem | None = Field(None, description="For ResNets: see resnet18; left out, the model's own.")
     layers: tuple[Count, ...] | None = Field(None, min_length=4, max_length=4, description="Blocks in each stage.")
     widths: tuple[Width, ...] | None = Field(None, min_length=4, max_length=4, description="Channels of each stage.")

@@ -13,14 +13,18 @@ from torch import Tensor, nn
 from xaitool.borrow import borrowed
 from xaitool.contracts import ModelBundle
 from xaitool.errors import DataUnavailableError, XaitoolError
+from xaitool.models.bundle import bundle_of
+from xaitool.models.filling import fill
 from xaitool.suggest import did_you_mean
 from xaitool_timm.config import ResNet18Config, Stem, TimmConfig
+
+_HUB = ("hf-hub:", "hf_hub:")
 
 
 def build_resnet18(config: ResNet18Config, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
     """A ResNet-18 for `num_classes` classes."""
-    module = _create("resnet18", num_classes, input_size[0], config.pretrained, config.drop_rate)
-    return _bundle(_with_stem(module, config.stem), input_size)
+    module = _create("resnet18", num_classes, input_size, config.pretrained, config.drop_rate)
+    return _bundle("resnet18", _with_stem(module, config.stem), config, num_classes, input_size)
 
 
 def build_timm(config: TimmConfig, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
@@ -28,17 +32,23 @@ def build_timm(config: TimmConfig, *, num_classes: int, input_size: tuple[int, i
     if config.layers:
         module = _own_resnet(config, num_classes, input_size[0])
     else:
-        module = _create(config.name, num_classes, input_size[0], config.pretrained, config.drop_rate)
+        module = _create(config.name, num_classes, input_size, config.pretrained, config.drop_rate)
         module = _with_stem(module, config.stem) if config.stem else module
-    return _bundle(module, input_size)
+    return _bundle(config.name, module, config, num_classes, input_size, config.cam_layers)
 
 
-def _create(name: str, num_classes: int, channels: int, pretrained: bool, drop_rate: float) -> nn.Module:
-    if not timm.is_model(name.partition(".")[0]) and not name.startswith(("hf-hub:", "hf_hub:")):
+def _create(
+    name: str, num_classes: int, input_size: tuple[int, int, int], pretrained: bool, drop_rate: float
+) -> nn.Module:
+    if not timm.is_model(name.partition(".")[0]) and not name.startswith(_HUB):
         raise XaitoolError(f"timm has no model '{name}'{did_you_mean(name, timm.list_models())}")
+    channels, height, width = input_size
     try:
+        usual = None if name.startswith(_HUB) else timm.models.get_pretrained_cfg(name)
+        # Transformers and mixers are made for one size of image; they can be made for another.
+        sized: dict[str, Any] = {"img_size": (height, width)} if usual is not None and usual.fixed_input_size else {}
         return timm.create_model(
-            name, pretrained=pretrained, num_classes=num_classes, in_chans=channels, drop_rate=drop_rate
+            name, pretrained=pretrained, num_classes=num_classes, in_chans=channels, drop_rate=drop_rate, **sized
         )
     except OSError as error:  # all of the hub's errors are
         what, instead = ("the pretrained weights of ", "set pretrained: false to start from random weights, or ")
@@ -89,9 +99,22 @@ def _convolution(channels: int, width: int, kernel: int, stride: int) -> nn.Conv
     return convolution
 
 
-def _bundle(module: nn.Module, input_size: tuple[int, int, int]) -> ModelBundle:
+def _bundle(
+    name: str,
+    module: nn.Module,
+    config: ResNet18Config | TimmConfig,
+    num_classes: int,
+    input_size: tuple[int, int, int],
+    cam_layers: tuple[str, ...] | None = None,
+) -> ModelBundle:
+    if config.checkpoint:
+        fill(module, config.checkpoint, num_classes)
+    weights = config.checkpoint or ("timm's pretrained" if config.pretrained else "")
     stages = {str(stage["module"]): int(stage["num_chs"]) for stage in getattr(module, "feature_info", [])}
-    return ModelBundle(module, input_size, _spatial(module, stages, input_size))
+    if cam_layers is None:
+        # The stages where timm knows them, and else what is found by running it.
+        cam_layers = _spatial(module, stages, input_size) or None
+    return bundle_of(f"model timm: {name}", module, num_classes, input_size, cam_layers, weights)
 
 
 def _spatial(module: nn.Module, stages: dict[str, int], input_size: tuple[int, int, int]) -> tuple[str, ...]:

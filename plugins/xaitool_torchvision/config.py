@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Literal
 
-from pydantic import Field, StrictBool
+from pydantic import Field, StrictBool, model_validator
 
-from xaitool.config import UserPath
+from xaitool.config import Config, UserPath
 from xaitool.data.options import PictureOptions, Side
 
 DEFAULT_ROOT = "~/.cache/xaitool/torchvision"
@@ -27,3 +27,27 @@ class DataConfig(PictureOptions):
         description="Pixels of the images' side, or [height, width]. Left out: as they are where all have one size, "
         "else 224.",
     )
+
+
+class ModelConfig(Config):
+    """One of torchvision's classifiers, by the name that torchvision gives it."""
+
+    name: str = Field(min_length=1, description="The model, as torchvision.models.list_models() has it.")
+    weights: str | None = Field(
+        None,
+        min_length=1,
+        description="torchvision's pretrained weights: DEFAULT, or a name such as IMAGENET1K_V2 (fetched once). With "
+        "other classes than theirs, the head starts at random.",
+    )
+    checkpoint: UserPath | None = Field(
+        None, description="Weights to start from: a safetensors file, one of torch.save, or a run's folder."
+    )
+    cam_layers: tuple[str, ...] | None = Field(
+        None, min_length=1, description="Layers for CAM methods, from input to output; left out: found by running it."
+    )
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> ModelConfig:
+        if self.weights and self.checkpoint:
+            raise ValueError("give weights or a checkpoint, not both")
+        return self

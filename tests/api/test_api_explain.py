@@ -5,10 +5,12 @@ from __future__ import annotations
 import csv
 import random
 import re
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 import torchvision
 from captum.attr import LayerGradCam
@@ -177,9 +179,16 @@ def test_a_bundle_has_its_own_layers(model: nn.Module, images: torch.Tensor) -> 
     assert np.array_equal(xaitool.explain(bundle, images).maps, expected.maps)
 
 
-def test_a_large_network_without_a_setting() -> None:
+@pytest.mark.parametrize(
+    "build",
+    [
+        pytest.param(lambda: torchvision.models.resnet50(num_classes=3), id="torchvision-resnet50"),
+        pytest.param(lambda: timm.create_model("vit_tiny_patch16_224", img_size=64, num_classes=3), id="timm-vit"),
+    ],
+)
+def test_large_networks_without_a_setting(build: Callable[[], nn.Module]) -> None:
     torch.manual_seed(0)
-    found = xaitool.explain(torchvision.models.resnet50(num_classes=3), torch.randn(2, 3, 64, 64))
+    found = xaitool.explain(build(), torch.randn(2, 3, 64, 64))
     assert found.maps.shape == (2, 64, 64)
     assert found.maps.std(axis=(1, 2)).min() > 0.05  # a map, not a plain
 

@@ -173,26 +173,29 @@ def test_any_timm_model_by_name(name: str) -> None:
     assert all(before >= after for before, after in itertools.pairwise(heights))
 
 
-def test_layers_with_channels_last_are_none_to_look_at() -> None:
-    assert any_timm((3, 224, 224), name="swin_tiny_patch4_window7_224").cam_layers == ()
+@pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224", "levit_128s"])
+@pytest.mark.parametrize("side", [64, 96])
+def test_models_for_one_size_are_made_for_another_and_looked_into(name: str, side: int) -> None:
+    assert any_timm((3, side, side), name=name).cam_layers
 
 
-def test_a_transformer_has_no_layers_to_look_at() -> None:
-    assert any_timm(LARGE, name="vit_tiny_patch16_224").cam_layers == ()
+def test_layers_of_ones_own_choice() -> None:
+    assert any_timm(name="resnet10t", cam_layers=["layer2"]).cam_layers == ("layer2",)
+    with pytest.raises(XaitoolError, match=r"cam_layers: the model has no layer 'layer9'; did you mean 'layer"):
+        any_timm(name="resnet10t", cam_layers=["layer9"])
 
 
-@pytest.mark.parametrize("name", ["vit_tiny_patch16_224", "mixer_s32_224", "levit_128s", "inception_v3"])
-def test_images_of_a_size_that_a_model_does_not_take(name: str) -> None:
+def test_images_of_a_size_that_a_model_does_not_take() -> None:
     with pytest.raises(XaitoolError) as caught:
-        any_timm(name=name)
+        any_timm(name="inception_v3")
     message = str(caught.value)
     assert message.startswith("this timm model takes no images of 3x32x32 (")
-    assert f"it was made for 3x{'299x299' if 'inception' in name else '224x224'}. Resize the 32x32 images" in message
+    assert "it was made for 3x299x299. Resize the 32x32 images" in message
 
 
 def test_the_engine_says_so_too() -> None:
     with pytest.raises(XaitoolError, match=r"^this timm model takes no images of 3x32x32"):
-        component("{use: timm, name: vit_tiny_patch16_224}").build("model", num_classes=10, input_size=SMALL)
+        component("{use: timm, name: inception_v3}").build("model", num_classes=10, input_size=SMALL)
 
 
 @pytest.mark.parametrize("model", ["{use: resnet18, stem: cifar}", "{use: timm, name: resnet10t}"])

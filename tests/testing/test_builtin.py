@@ -50,5 +50,7 @@ test_built_in_plugins = conformance(
         "dataset/shapes": {"train": 96, "test": 48, "augment": ["HorizontalFlip"]},
         "dataset/torchvision": {"name": "MNIST", "root": str(digits()), "augment": ["HorizontalFlip"]},
         "model/resnet18": {"stem": "cifar"},
+        "model/torchvision": {"name": "resnet18"},
+        "model/python": {"target": "timm.models.resnet:resnet10t", "arguments": {"num_classes": 4}},
     },
 )

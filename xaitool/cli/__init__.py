@@ -14,6 +14,7 @@ from xaitool.errors import XaitoolError
 # Command -> where it lives and its line in the overview, so that the overview imports none of them.
 _COMMANDS = {
     "run": ("xaitool.cli.run:run", "Train, evaluate and explain as a recipe says."),
+    "explain": ("xaitool.cli.explain:explain", "Explain new images with a run's model, or any other."),
     "report": ("xaitool.cli.report:report", "Make a run's report again, or compare two runs."),
     "recipe": ("xaitool.cli.recipe:recipe", "Check, show and describe recipes."),
     "plugins": ("xaitool.cli.plugins:plugins", "List, describe, check and start plugins."),

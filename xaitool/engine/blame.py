@@ -76,5 +76,5 @@ def _maker(recipe: Recipe, frame: FrameType) -> list[Offer]:
         case nn.Module():
             return [recipe.model.offer]
         case LRScheduler():
-            return [recipe.scheduler.offer]
+            return [recipe.scheduler.offer] if recipe.scheduler else []
     return []

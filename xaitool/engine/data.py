@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -12,6 +13,10 @@ from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam
 from xaitool.plugins import Offer
 from xaitool.recipe.resolve import Resolved
+from xaitool.recipe.schema import Settings
+
+# As many images of 64x64 pixels at a time, and fewer of larger ones, down to the least.
+_MOST, _LEAST, _SMALL = 500, 8, 64 * 64
 
 
 def load_data(component: Resolved, seed: int) -> DataBundle:
@@ -33,6 +38,14 @@ def load_data(component: Resolved, seed: int) -> DataBundle:
         test=OwnedImages(data.test, component.offer),
         sample=OwnedImages(data.sample or data.train, component.offer),
     )
+
+
+def eval_batch_size(settings: Settings, data: DataBundle) -> int:
+    """How many images to take at a time where nothing is learnt: as the recipe says, else by their size."""
+    if settings.train is not None:
+        return settings.train.eval_batch_size
+    pixels = math.prod(data.test[0][0].shape[1:])
+    return max(_LEAST, min(_MOST, _MOST * _SMALL // pixels))
 
 
 @dataclass(frozen=True)

@@ -94,8 +94,12 @@ def _story(stages: Stages) -> ModelBundle:
     stages.begin()
     data = stages.load_data()
     model, explainers, metrics = stages.build_model(data)
-    scheduler, tuned = stages.tune(model, data)
-    stages.fit(model, data, scheduler, tuned)
+    training, component = stages.settings.train, stages.recipe.scheduler
+    if training is not None and component is not None:
+        scheduler, tuned = stages.tune(model, data, training, component)
+        stages.fit(model, data, training, scheduler, tuned)
+    else:
+        stages.as_it_is(model)
     evaluation = stages.evaluate(model, data)
     explaining = stages.explaining(model, data, evaluation, metrics)
     explainers, choices = explaining.choose(explainers)

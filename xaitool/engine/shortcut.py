@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from xaitool.contracts import Explainer, Images, Shortcut
+from xaitool.engine.data import eval_batch_size
 from xaitool.engine.evaluate import Evaluation, evaluate
 from xaitool.engine.explain import explain, gather
 from xaitool.engine.progress import Display
@@ -82,7 +83,7 @@ def measure_shortcut(
         raise DataUnavailableError("the data have no planted shortcut to look for")
 
     def tested(images: Images) -> Evaluation:
-        batches = runtime.loader(images, settings.train.eval_batch_size, shuffle=False, keep_workers=False)
+        batches = runtime.loader(images, eval_batch_size(settings, data), shuffle=False, keep_workers=False)
         return evaluate(trained.model.module, batches, runtime=runtime, display=display)
 
     without, with_patch = tested(shortcut.without_patch), tested(shortcut.with_patch)

@@ -11,7 +11,7 @@ from xaitool import figures
 from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Tuned
 from xaitool.engine.blame import blamed
 from xaitool.engine.checkpoint import Checkpoints, sha256
-from xaitool.engine.data import load_data
+from xaitool.engine.data import eval_batch_size, load_data
 from xaitool.engine.environment import environment
 from xaitool.engine.evaluate import Evaluation, evaluate
 from xaitool.engine.explain import check_targets
@@ -34,7 +34,8 @@ from xaitool.engine.tune import tune
 from xaitool.errors import FolderError, PluginError, TrainingError, TuningError
 from xaitool.judge.judged import Judged
 from xaitool.recipe.lock import differences
-from xaitool.recipe.resolve import Recipe
+from xaitool.recipe.resolve import Recipe, Resolved
+from xaitool.recipe.schema import TrainSettings
 from xaitool.report.write import write_report
 from xaitool.results import Run
 
@@ -113,6 +114,7 @@ class Stages:
                 "classes": list(data.classes),
                 "mean": list(data.mean),
                 "std": list(data.std),
+                "size": list(data.test[0][0].shape),
                 "fingerprint": data.fingerprint,
             }
         for note in data.notes:
@@ -135,14 +137,27 @@ class Stages:
             record |= {
                 "parameters": sum(each.numel() for each in model.module.parameters()),
                 "cam_layers": list(model.cam_layers),
+                "weights": model.weights,
                 "summary": about,
             }
         self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
         return model, explainers, metrics
 
-    def tune(self, model: ModelBundle, data: DataBundle) -> tuple[Scheduler, Tuned]:
+    def as_it_is(self, model: ModelBundle) -> None:
+        """No training: keep the weights that the model came with, so that the run's folder is enough later on."""
+        model.module.eval()
+        self.folder.write_weights("model.safetensors", model.module.state_dict())
+        if model.weights:
+            self.display.line(f"no training; weights: {model.weights}")
+        else:
+            self.display.warn(
+                "the recipe has no training and its model no checkpoint: what follows is about random weights"
+            )
+
+    def tune(
+        self, model: ModelBundle, data: DataBundle, settings: TrainSettings, component: Resolved
+    ) -> tuple[Scheduler, Tuned]:
         """The scheduler and its rate; where the search failed, the error says where its curve is."""
-        component = self.recipe.scheduler
         seam = Seam(component)
         if self.finished.tuned:
             return seam.scheduler(component.build("tune")), self.finished.tuned
@@ -150,7 +165,7 @@ class Stages:
             scheduler = seam.scheduler(component.build("tune"))
             batches = self.runtime.loader(
                 data.train,
-                self.settings.train.batch_size,
+                settings.batch_size,
                 shuffle=True,
                 seed=derive(self.seed, "tune"),
                 keep_workers=False,
@@ -161,7 +176,7 @@ class Stages:
                         scheduler,
                         model.module,
                         batches,
-                        self.settings.train,
+                        settings,
                         seed=self.seed,
                         runtime=self.runtime,
                         display=self.display,
@@ -178,13 +193,15 @@ class Stages:
         self.display.line(f"learning rate: {tuned.max_lr:.4g} ({tuned.note})")
         return scheduler, tuned
 
-    def fit(self, model: ModelBundle, data: DataBundle, scheduler: Scheduler, tuned: Tuned) -> None:
+    def fit(
+        self, model: ModelBundle, data: DataBundle, settings: TrainSettings, scheduler: Scheduler, tuned: Tuned
+    ) -> None:
         """Train; after each epoch its figures are kept, and a checkpoint until the end."""
         if self.finished.weights is not None:
             self.runtime.place(model.module).load_state_dict(self.finished.weights)
             model.module.eval()
             return
-        checkpoints = Checkpoints(self.folder, self.settings.train.checkpoint_minutes, self.display.warn)
+        checkpoints = Checkpoints(self.folder, settings.checkpoint_minutes, self.display.warn)
         with self.journal.stage("fit") as record:
 
             def keep(fitted: Fitted, _module: nn.Module) -> None:
@@ -193,13 +210,13 @@ class Stages:
                 self.journal.epoch(fitted.history[-1].as_dict())
 
             batches = self.runtime.loader(
-                data.train, self.settings.train.batch_size, shuffle=True, seed=derive(self.seed, "train")
+                data.train, settings.batch_size, shuffle=True, seed=derive(self.seed, "train")
             )
             with blamed(self.recipe, "fit"):
                 fitted = fit(
                     model.module,
                     batches,
-                    self.settings.train,
+                    settings,
                     scheduler,
                     tuned,
                     test=self._test_batches(data),
@@ -225,7 +242,9 @@ class Stages:
                 batches = self._test_batches(data)
                 evaluation = evaluate(model.module, batches, runtime=self.runtime, display=self.display)
             if not evaluation.logits.isfinite().all():
-                raise TrainingError("the trained model gives logits that are no numbers; use a lower learning rate")
+                told = "the trained model gives" if self.settings.train else "with its weights the model gives"
+                way_out = "use a lower learning rate" if self.settings.train else "its checkpoint may be damaged"
+                raise TrainingError(f"{told} logits that are no numbers; {way_out}")
             figures = evaluation.figures(data.classes)
             self.folder.write_json("metrics.json", figures)
             self.folder.write_text("predictions.csv", evaluation.table(data.test_ids, data.classes))
@@ -260,7 +279,8 @@ class Stages:
         judged.check(self.settings.explain, [each.label for each in self.recipe.explainers])
 
     def _test_batches(self, data: DataBundle) -> Any:
-        return self.runtime.loader(data.test, self.settings.train.eval_batch_size, shuffle=False, keep_workers=False)
+        size = eval_batch_size(self.settings, data)
+        return self.runtime.loader(data.test, size, shuffle=False, keep_workers=False)
 
 
 def _skipped(label: str, skipped: Sequence[tuple[str, str]]) -> str:

@@ -51,7 +51,7 @@ class Recipe:
     settings: Settings
     dataset: Resolved
     model: Resolved
-    scheduler: Resolved
+    scheduler: Resolved | None
     explainers: tuple[Resolved, ...]
     metrics: tuple[Resolved, ...]
 
@@ -83,14 +83,16 @@ class Recipe:
     @property
     def components(self) -> tuple[Resolved, ...]:
         """All components in use."""
-        return (self.dataset, self.model, self.scheduler, *self.explainers, *self.metrics)
+        schedulers = (self.scheduler,) if self.scheduler else ()
+        return (self.dataset, self.model, *schedulers, *self.explainers, *self.metrics)
 
     def resolved(self) -> dict[str, Any]:
         """The whole recipe as plain data, every default filled in and every component by its full name."""
         settings = self.settings.model_dump(mode="json", by_alias=True)
         settings["dataset"] = self.dataset.as_recipe()
         settings["model"] = self.model.as_recipe()
-        settings["train"]["scheduler"] = self.scheduler.as_recipe()
+        if self.scheduler:
+            settings["train"]["scheduler"] = self.scheduler.as_recipe()
         settings["explain"]["methods"] = [{"as": each.label, **each.as_recipe()} for each in self.explainers]
         settings["explain"]["metrics"] = [{"as": each.label, **each.as_recipe()} for each in self.metrics]
         settings["locked"] = locked(self.components)
@@ -125,7 +127,7 @@ def resolve(source: Source) -> Recipe:
         settings,
         found["dataset"][0],
         found["model"][0],
-        found["scheduler"][0],
+        found["scheduler"][0] if found["scheduler"] else None,
         tuple(found["explainer"]),
         tuple(found["metric"]),
     )

@@ -228,7 +228,10 @@ class Settings(Config):
     runtime: RuntimeSettings = Field(RuntimeSettings(), description="Where and how precisely to compute.")
     dataset: Component = Field(description="A component of kind dataset.")
     model: Component = Field(description="A component of kind model.")
-    train: TrainSettings = Field(description="Training.")
+    train: TrainSettings | None = Field(
+        None,
+        description="Training; left out: the model is judged and explained with its checkpoint's weights.",
+    )
     explain: ExplainSettings = Field(ExplainSettings(), description="Explaining.")
     report: ReportSettings = Field(ReportSettings(), description="The report.")
     locked: Locked | None = Field(None, description="Written by xaitool into lock files.")

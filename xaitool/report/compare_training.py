@@ -18,6 +18,10 @@ if TYPE_CHECKING:
 
 def training_section(pair: Pair) -> Section:
     """Loss, accuracy and learning rate of both, over each other; the figures in a table."""
+    untrained = [name for name, run in pair if not run.trained]
+    if untrained:
+        text = f"{' and '.join(untrained)} {'was' if len(untrained) == 1 else 'were'} not trained in the run."
+        return Section("Training", text, name="training")
     drawn = [
         _chart(
             figures.compared_curves({name: run.history for name, run in pair}),

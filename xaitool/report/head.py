@@ -59,11 +59,17 @@ def facts(run: Run) -> list[tuple[str, str]]:
             ("Misclassified", f"{metrics['misclassified']:,} of {metrics['images']:,}"),
             ("Calibration error", f"{metrics['calibration']['ece']:.1%}"),
         ]
-    if run.trained:
-        epochs = len(run.history)
-        found.append(("Training", f"{epochs} epoch{'s' * (epochs != 1)}, {duration(stages['fit']['seconds'])}"))
+    if run.trained or not run.trains:
+        found.append(("Training", _training(run)))
     whole = sum(each.get("seconds", 0) for name, each in stages.items() if name != "report")
     return [*found, ("Whole run", duration(whole)), ("Device", run.environment["device"])]
+
+
+def _training(run: Run) -> str:
+    if not run.trains:
+        return "none in this run"
+    epochs = len(run.history)
+    return f"{epochs} epoch{'s' * (epochs != 1)}, {duration(run.journal['stages']['fit']['seconds'])}"
 
 
 def thumbnails(run: Run) -> list[Thumbnail]:

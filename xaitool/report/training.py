@@ -38,12 +38,15 @@ def training_sections(run: Run, draw: Drawing) -> list[Section]:
 
 def _history(run: Run) -> list[dict[str, Any]]:
     """The epochs; of a training that was broken off, those that are done."""
-    return run.history if run.trained or (run.folder / "history.jsonl").is_file() else []
+    begun = run.trains and (run.folder / "history.jsonl").is_file()
+    return run.history if run.trained or begun else []
 
 
 def _search(run: Run, draw: Drawing) -> list[FigureItem]:
     """The search for a learning rate, also where it found none."""
-    search = run.lr_finder if run.did("tune") or (run.folder / "lr_finder.json").is_file() else {"lrs": []}
+    if not run.did("tune") and not (run.folder / "lr_finder.json").is_file():
+        return []
+    search = run.lr_finder
     if not search["lrs"]:
         return []
     rate, note = search["max_lr"], search.get("note", "no learning rate was found")
@@ -54,7 +57,12 @@ def _search(run: Run, draw: Drawing) -> list[FigureItem]:
 def _said(run: Run, history: list[dict[str, Any]]) -> str:
     if run.trained:
         return _best_and_last(history)
-    return f"The training was broken off after {_epochs_of(history)}." if history else "The model was not trained."
+    if history:
+        return f"The training was broken off after {_epochs_of(history)}."
+    if run.trains:
+        return "The run did not come to its training."
+    weights = run.journal["stages"]["model"]["weights"]
+    return f"It was not trained in this run; its weights are {f'from {weights}' if weights else 'random'}."
 
 
 def _best_and_last(history: list[dict[str, Any]]) -> str:

@@ -1,0 +1,123 @@
+"""The command: what it prints, where, and with which exit status."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+import xaitool
+from xaitool.cli import main
+
+TINY = "{use: timm, name: resnet, stem: cifar, layers: [1, 1, 1, 1], widths: [8, 8, 8, 8]}"
+
+
+def called(*arguments: object) -> int:
+    try:
+        main(["explain", *map(str, arguments)])
+    except SystemExit as ending:
+        return int(ending.code or 0)
+    return 0
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """Three images, one broken one, and the names of their classes."""
+    (tmp_path / "in").mkdir()
+    for number in range(3):
+        pixels = np.full((20, 20, 3), 80 * number, np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "in" / f"{number}.png")
+    (tmp_path / "in" / "broken.png").write_bytes(b"")
+    (tmp_path / "classes.txt").write_text("circle\nsquare\n")
+    return tmp_path
+
+
+@pytest.fixture
+def of_model(folder: Path) -> list[object]:
+    out = ("--images", folder / "in", "--out", folder / "out", "--size", "16")
+    return ["--model", TINY, "--classes", folder / "classes.txt", "--random-weights", *out]
+
+
+def test_a_run(small_run: xaitool.Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    given = ("--images", folder / "in", "--out", folder / "out")
+    assert called(small_run.folder.parent, *given, "--method", "gradcam") == 0
+    printed = capsys.readouterr()
+    assert printed.out == f"{folder / 'out'}\n"
+    assert f"the newest finished run is {small_run.folder}" in printed.err
+    assert "layer: gradcam looks at" in printed.err
+    assert printed.err.count("1 file could not be read") == 1
+    assert "explained: 3 of 4 files" in printed.err
+    assert called(small_run.folder, *given, "--method", "gradcam", "--target", "star") == 2
+    assert "target: predicted there, star here" in capsys.readouterr().err
+
+
+def test_a_model_for_scripts(of_model: list[object], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(*of_model, "--json", "--method", "{use: gradcam, layers: [layer2], as: early}") == 0
+    printed = capsys.readouterr()
+    told = json.loads(printed.out)
+    assert told == {
+        "folder": str(folder / "out"),
+        "files": 4,
+        "explained": 3,
+        "skipped": 1,
+        "went_on": False,
+        "report": str(folder / "out" / "report.html"),
+        "error": None,
+        "exit_status": 0,
+    }
+    assert printed.err == ""
+    assert len(list((folder / "out" / "00000").glob("*.early.npy"))) == 3
+    assert called(*of_model, "--json", "--target", "sqare") == 2
+    told = json.loads(capsys.readouterr().out)
+    assert told["exit_status"] == 2
+    assert "did you mean 'square'" in told["error"]
+
+
+def test_quiet(of_model: list[object], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert called(*of_model, "--quiet") == 0
+    assert tuple(capsys.readouterr()) == (f"{folder / 'out'}\n", "")
+
+
+def test_a_grey_model(folder: Path) -> None:
+    """A mean of one number makes the pictures grey."""
+    out = ("--images", folder / "in", "--out", folder / "out", "--size", "12x16", "--mean", "0.5", "--std", "0.5")
+    assert called("--model", TINY, "--classes", folder / "classes.txt", "--random-weights", *out) == 0
+    (saved, *_) = sorted((folder / "out" / "00000").glob("*.npy"))
+    assert np.load(saved).shape == (12, 16)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ([], "name either a RUN or a --model"),
+        (["runs", "--model", "resnet18"], "not both"),
+        (["runs", "--mean", "0.5", "--std", "0.5"], "--mean and --std: for a --model"),
+        (["--model", "resnet18"], "--model takes --classes"),
+        (["--model", "resnet18", "--classes", "c.txt", "--mean", "0.5"], "--mean and --std belong together"),
+        (["--model", "resnet18", "--classes", "c.txt", "--mean", "0.5", "--std", "0"], "--std should be above 0"),
+        (["--model", "resnet18", "--classes", "c.txt", "--mean", "a,b,c"], "not a number a channel"),
+        (["--model", "resnet18", "--classes", "c.txt", "--mean", "1,2"], "has 2 numbers"),
+        (["--model", "resnet18", "--classes", "c.txt", "--size", "0"], "neither a number of pixels"),
+        (["--model", "resnet18", "--classes", "c.txt", "--checkpoint", "a", "--random-weights"], "give one of them"),
+        (["--model", "resnet18", "--classes", "c.txt"], "cannot read c.txt"),
+        (["--model", "{use: resnet18", "--classes", "c.txt"], "--model {use: resnet18"),
+        (["nowhere"], "nowhere is not there"),
+    ],
+)
+def test_mistakes(arguments: list[str], said: str, folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.chdir(folder)
+    assert called(*arguments, "--images", "in", "--out", "out") == 2
+    error = capsys.readouterr().err
+    assert said in " ".join(error.split())
+    assert "Traceback" not in error
+    assert not (folder / "out").exists()
+
+
+def test_the_callers_random_state_is_kept(of_model: list[object]) -> None:
+    before = torch.get_rng_state()
+    assert called(*of_model, "--quiet") == 0
+    assert torch.equal(torch.get_rng_state(), before)

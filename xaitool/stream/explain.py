@@ -1,0 +1,174 @@
+"""Explaining files from the first to the last: going on where an earlier call stopped, in constant memory."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from xaitool.engine.explain import RELATIVE_TARGETS
+from xaitool.engine.progress import Display
+from xaitool.engine.randomness import derive, kept
+from xaitool.engine.runtime import Runtime
+from xaitool.errors import ExplainError, FolderError
+from xaitool.stream.listing import Listing, printable
+from xaitool.stream.manifest import Manifest
+from xaitool.stream.page import write_page
+from xaitool.stream.shards import Shard, explain_shard, shard_name
+from xaitool.stream.source import Source
+from xaitool.suggest import did_you_mean
+
+# Images in a folder: more make file managers and file systems slow.
+SHARD = 1000
+
+_LISTING = "files.sqlite"
+_TABLES = ("predictions.csv", "skipped.csv")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it. explained, skipped: files, over all calls; before: shards that earlier calls had done."""
+
+    folder: Path
+    files: int
+    explained: int
+    skipped: int
+    before: int
+
+    @property
+    def page(self) -> Path:
+        """The report."""
+        return self.folder / "report.html"
+
+    def as_dict(self) -> dict[str, Any]:
+        """For scripts."""
+        counts = {"files": self.files, "explained": self.explained, "skipped": self.skipped}
+        return {"folder": str(self.folder), **counts, "went_on": self.before > 0, "report": str(self.page)}
+
+
+def explain_files(
+    source: Source,
+    images: Sequence[Path],
+    folder: Path,
+    *,
+    target: str = "predicted",
+    runtime: Runtime,
+    display: Display,
+    shard: int = SHARD,
+    seed: int = 0,
+) -> Outcome:
+    """Explain image files, and everything below folders, into `folder`; where it has been begun, go on.
+
+    target: ``predicted``, ``runner_up``, ``true`` (a file's folder is called after its class) or a class by name.
+    Files that cannot be read are listed in ``skipped.csv``. Whatever it is interrupted by, the same call goes on after
+    the last shard that was done. Raises FolderError where `folder` is another call's, or cannot be written;
+    ExplainError where the target is none; and what explaining raises.
+    """
+    _check_target(target, source.classes)
+    folder, images = folder.expanduser().absolute(), [each.expanduser().absolute() for each in images]
+    command = {
+        "images": [printable(each) for each in images],
+        "target": target,
+        "shard": shard,
+        "seed": seed,
+        **source.identity,
+    }
+    try:
+        return _explain(source, images, folder, command, target, runtime, display, shard, seed)
+    except OSError as error:
+        raise FolderError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
+
+
+def _explain(
+    source: Source,
+    images: Sequence[Path],
+    folder: Path,
+    command: dict[str, Any],
+    target: str,
+    runtime: Runtime,
+    display: Display,
+    size: int,
+    seed: int,
+) -> Outcome:
+    manifest = Manifest.read(folder, command)
+    if manifest is None:
+        listing = _listed(images, folder, target, source.classes)
+        manifest = Manifest(command, len(listing))
+        manifest.write(folder)
+    listing, before = Listing(folder / _LISTING), manifest.shards
+    shards = -(-manifest.files // size)
+    if 0 < before < shards:
+        display.line(f"going on after {before * size:,} of {manifest.files:,} files")
+    runtime.place(source.subject.module)
+    with kept(), display.bar("explaining", manifest.files - min(before * size, manifest.files)) as bar:
+        for number in range(before, shards):
+            files = listing.part(number * size, (number + 1) * size)
+            place = folder / shard_name(number)
+            found = explain_shard(
+                source, files, target, place, seed=derive(seed, "shard", number), runtime=runtime, done=bar
+            )
+            _append(folder, manifest, found)
+            manifest.shards, manifest.explained = number + 1, manifest.explained + len(found.rows)
+            manifest.skipped += len(found.skipped)
+            manifest.write(folder)
+            bar(len(found.skipped))
+    if manifest.state != "finished" or not (folder / "report.html").is_file():
+        write_page(source, manifest, listing, folder, size)
+        manifest.state = "finished"
+        manifest.write(folder)
+    return Outcome(folder, manifest.files, manifest.explained, manifest.skipped, before)
+
+
+def _check_target(target: str, classes: Sequence[str]) -> None:
+    known = (*RELATIVE_TARGETS, *classes)
+    if target not in known:
+        raise ExplainError(
+            f"'{target}' is neither a target nor a class"
+            f"{did_you_mean(target, known) or '; there are ' + ', '.join(known[:12])}"
+        )
+
+
+def _listed(images: Sequence[Path], folder: Path, target: str, classes: Sequence[str]) -> Listing:
+    """The files, listed in `folder`, which is made where it is not there. Raises FolderError, ExplainError."""
+    for each in images:
+        if not each.exists():
+            raise FolderError(f"there are no images in {each}: it is not there")
+    there = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    try:
+        listing = Listing.make(folder / _LISTING, images, leave_out=folder)
+        if target == "true":
+            for name, file in listing.folders():
+                if name not in classes:
+                    hint = did_you_mean(name, classes) or f"; the classes are {', '.join(classes[:12])}"
+                    raise ExplainError(
+                        f"target true takes a file's folder for its class; {file} lies in '{name}', which is none{hint}"
+                    )
+    except BaseException:
+        for each in folder.glob(f"*{_LISTING}*"):
+            each.unlink()
+        if not there:
+            folder.rmdir()
+        raise
+    return listing
+
+
+def _append(folder: Path, manifest: Manifest, found: Shard) -> None:
+    """Add a shard's rows to the tables of all; what a call that was killed has added beyond what is done is cut off."""
+    for name in _TABLES:
+        size = manifest.sizes.get(name, 0)
+        text = _text(name, found, header=size == 0)
+        with (folder / name).open("ab") as file:
+            file.truncate(size)
+            file.write(text.encode("utf-8"))
+            file.flush()
+            os.fsync(file.fileno())
+        manifest.sizes[name] = size + len(text.encode("utf-8"))
+
+
+def _text(name: str, found: Shard, header: bool) -> str:
+    from xaitool.api.saving import table
+
+    return table(found.rows, header) if name == "predictions.csv" else found.skipped_table(header)
