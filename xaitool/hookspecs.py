@@ -56,7 +56,7 @@ def xaitool_metrics() -> Iterable[Component]:  # type: ignore[empty-body]
 
 @hookspec
 def xaitool_run_started(run: RunFolder, recipe: Mapping[str, Any]) -> None:
-    """Observe a run: it begins; `recipe` is the resolved one, as plain data."""
+    """Observe a run: it begins, or goes on after an interruption; `recipe` is the resolved one, as plain data."""
 
 
 @hookspec

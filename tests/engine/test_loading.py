@@ -10,7 +10,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from xaitool.engine.loading import SeededBatches, make_loader
+from xaitool.engine.loading import SeededBatches, go_to, make_loader, order_of
 
 
 class Noisy:
@@ -121,3 +121,21 @@ def test_the_prepared_loader_shuffles_and_draws_anew_each_epoch() -> None:
     assert not torch.equal(first, second)
     assert not torch.equal(second, third)
     assert same([found(2)], [[first, second, third]])
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_loader_begins_in_the_middle_of_an_epoch_with_the_same_draws(workers: int) -> None:
+    import xaitool
+
+    with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu", workers=workers)) as runtime:
+        whole = runtime.loader(Noisy(), 4, shuffle=True, seed=1)
+        expected = [[images for images, _ in whole] for _ in range(3)]
+        later = runtime.loader(Noisy(), 4, shuffle=True, seed=1)
+        go_to(later, 1, 2)
+        found = [[images for images, _ in later] for _ in range(2)]
+        assert same(found, [expected[1][2:], expected[2]])
+        order = order_of(later)
+        assert order is not None
+        assert order.rows(3) == expected[2][3][:, 0, 0, 0].tolist()
+    with pytest.raises(ValueError, match="only loaders made here"):
+        go_to([], 0, 1)

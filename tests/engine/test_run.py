@@ -303,8 +303,7 @@ def test_a_loss_that_is_no_number_ends_the_training(tiny: Recipe, out: Path) -> 
     change = {"train.scheduler": {"use": "onecycle", "max_lr": 1e30}, "train.ema": None}
     with pytest.raises(
         TrainingError,
-        match=r"the training loss is (nan|inf) in epoch \d, step \d+ of 10, at a learning rate of [\d.]+e\+\d+, "
-        "on the images train/",
+        match=r"the training loss is nan in epoch \d, step \d+ of 10, at .* [\d.]+e\+\d+, on the images train/",
     ):
         run(tiny, set=change, out=out)
     assert journal(out)["stage"] == "fit"

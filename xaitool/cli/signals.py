@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
@@ -15,7 +16,10 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def terminable() -> Iterator[None]:
-    """Raise Terminated in here where SIGTERM comes, instead of ending on the spot."""
+    """Raise Terminated in here where SIGTERM comes, instead of ending on the spot; in the main thread only."""
+    if threading.current_thread() is not threading.main_thread():  # where Python lets nobody set a handler
+        yield
+        return
 
     def end(_signal: int, _frame: FrameType | None) -> NoReturn:
         raise Terminated

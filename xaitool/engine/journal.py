@@ -54,14 +54,11 @@ class Journal:
             "done": list(finished),
             "stages": _of_earlier(before, finished) if before else {},
         }
-        self._fingerprint = before["stages"].get("data", {}).get("fingerprint") if before else None
+        # Of the data that the run was begun with, where they are to be the same.
+        data = before["stages"]["data"] if before and "data" in finished else {}
+        self.fingerprint: str | None = data.get("fingerprint")
         # Of the stage that is going on: when it began, less the time that it has taken in earlier attempts.
         self._began = 0.0
-
-    @property
-    def fingerprint(self) -> str | None:
-        """Of the data that the run was begun with; None where they have not been loaded yet."""
-        return self._fingerprint
 
     @contextmanager
     def told(self, recipe: Mapping[str, Any]) -> Iterator[None]:

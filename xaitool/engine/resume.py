@@ -18,6 +18,8 @@ from xaitool.recipe.resolve import Recipe
 # None: no stage has to be done again for it. What is not here changes everything.
 _FIRST_STAGE: Mapping[str, str | None] = {
     "": "tune",
+    "seed": "data",
+    "dataset": "data",
     "name": None,
     "runtime": None,
     "train.checkpoint_minutes": None,
@@ -137,6 +139,6 @@ def _tidy(folder: RunFolder, finished: Finished, touched: set[str]) -> None:
     """
     last = max((STAGES.index(stage) for stage in finished.stages), default=-1)
     for stage in STAGES[last + 1 :]:
-        if stage != "fit" or "tune" in touched:
+        if stage != "fit" or touched & {"data", "tune"}:
             folder.remove(*OUTPUTS[stage])
     folder.remove("**/.*-????????")
