@@ -27,7 +27,7 @@ demo: setup ## train, explain and report: the quickstart, without a network
 test: setup ## run the tests
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadgroup
 
-bench: setup ## what explaining costs, against a forward pass and its peer
+bench: setup ## what explaining costs, against a forward pass and its peers
 	$(BIN)/python tests/benchmarks/explaining.py
 
 lint: setup ## ruff
