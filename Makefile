@@ -30,7 +30,7 @@ test: setup ## run the tests
 test-kill: setup ## kill a run twenty times, and see that it ends as one that never was
 	XAITOOL_TEST_KILLS=20 $(BIN)/python -m pytest -q tests/engine/test_kills.py
 
-bench: setup ## what explaining costs, against a forward pass and its peer
+bench: setup ## what explaining costs, against a forward pass and its peers
 	$(BIN)/python tests/benchmarks/explaining.py
 
 lint: setup ## ruff

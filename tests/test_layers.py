@@ -11,6 +11,8 @@ import torchvision
 from torch import Tensor, nn
 from torchvision.models.vgg import cfgs, make_layers
 
+from xaitool.building import build
+from xaitool.contracts import Subject
 from xaitool.errors import ExplainError
 from xaitool.grid import Grid, grid_of
 from xaitool.layers import Layer, coarse_words, find_layers, named_layers
@@ -109,6 +111,37 @@ def test_prefix_tokens_are_taken_off() -> None:
 def test_layers_of_torchvisions_networks(build: Any, expected: list[str]) -> None:
     torch.manual_seed(0)
     assert found(build())[:2] == expected
+
+
+@pytest.mark.parametrize("name", [*NETWORKS, "torchvision resnet18", "torchvision vit"])
+def test_each_gets_sensible_maps_without_a_setting(name: str) -> None:
+    torch.manual_seed(0)
+    options, side = NETWORKS[name][0] if name in NETWORKS else {}, SIDE
+    match name:
+        case "torchvision resnet18":
+            module: nn.Module = torchvision.models.resnet18(num_classes=5)
+        case "torchvision vit":
+            module = torchvision.models.VisionTransformer(SIDE, 16, 3, 2, 32, 64, num_classes=5)
+        case _:
+            module, side = built(name, **options), options.get("img_size", SIDE)
+    for head in module.modules():
+        if isinstance(head, nn.Linear) and head.out_features == 5:
+            nn.init.normal_(head.weight, std=0.1)  # some start with zeros, of which nothing follows
+    images, targets = pictures(side), torch.tensor([0, 1, 2])
+    explainers = [build("explainer", method) for method in ("gradcam", "layercam", "eigencam")]
+    questions = [(each, classes) for each in explainers for classes in (targets, targets + 2)]
+    every = explainers[0].explain_together(Subject(module), images, questions)
+    for maps in every:
+        assert maps.shape == (3, side, side)
+        assert maps.isfinite().all()
+    for of_a_class, of_another in ((every[0], every[1]), (every[2], every[3])):
+        both = torch.cat([of_a_class, of_another])
+        assert (both.amax((1, 2)) > 0.9).sum() >= 3, "maps that are not the same everywhere"
+        assert not torch.equal(of_a_class, of_another)
+    rows, columns = find_layers(module, images)[0].grid.size
+    assert explainers[0].native_size(Subject(module), images) == (rows, columns)
+    assert (every[4].amax((1, 2)) > 0.9).all()
+    assert torch.equal(every[4], every[5])
 
 
 @pytest.mark.parametrize(

@@ -109,8 +109,9 @@ class ModelBundle:
     module: N×C×H×W float32 in, N×classes logits out.
     input_size: (C, H, W) it was built for.
     cam_layers: names (as in ``module.named_modules()``) of the layers a CAM method can look at, from input to output,
-        each with an output that has a spatial grid larger than 1×1 (:mod:`xaitool.layers`); the last is the one it
-        looks at unless told otherwise.
+        each with an output that is a grid over the image, larger than 1×1: N×C×h×w, N×h×w×C, or tokens (see
+        :mod:`xaitool.grid`); the last is the one it looks at unless told otherwise. Empty: the engine finds them by
+        running the model (:func:`xaitool.layers.find_layers`).
     weights: where they come from (a checkpoint's path, a name for pretrained ones); empty: drawn at random.
     """
 

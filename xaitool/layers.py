@@ -60,6 +60,25 @@ def find_layers(module: nn.Module, images: Tensor) -> tuple[Layer, ...]:
     return tuple(Layer(ran.name_of(each), each.grid) for each in last_first)
 
 
+def grids_of(module: nn.Module, images: Tensor, names: Iterable[str]) -> tuple[Layer, ...]:
+    """The layers of these names and their grids, in this order; those without a grid are left out.
+
+    images: as for :func:`find_layers`. The module is run once in eval mode and comes back as it was.
+    """
+    found: dict[str, Grid] = {}
+    prefix = prefix_tokens(module)
+    names = list(names)
+
+    def note(name: str, _layer: nn.Module, _inputs: Any, output: Any) -> None:
+        grid = grid_of(output, images.shape[2:], prefix)
+        if name in names and grid:
+            found[name] = grid
+
+    with borrowed(module), _hooked(module, note), torch.no_grad():
+        module.eval()(images[:2].clone())
+    return tuple(Layer(name, found[name]) for name in names if name in found)
+
+
 def named_layers(module: nn.Module, names: Iterable[str], suggested: Iterable[str] = ()) -> dict[str, nn.Module]:
     """Modules by name. Raises ExplainError for an unknown one, with the nearest or else with those suggested."""
     modules = dict(module.named_modules())

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
-from xaitool.errors import ExplainError, NoGridError
+from xaitool.errors import ExplainError
 from xaitool.grid import Grid, grid_of, prefix_tokens
 
 
@@ -116,11 +116,11 @@ def _grid(name: str, output: Any, images: Tensor, prefix: int | None) -> Grid:
     if grid and len(output) == len(images):
         return grid
     if not isinstance(output, Tensor):
-        raise NoGridError(f"layer '{name}' gives {type(output).__name__}, no tensor; choose another layer")
+        raise ExplainError(f"layer '{name}' gives {type(output).__name__}, no tensor; choose another layer")
     if output.ndim == 4 and output.shape[2] * output.shape[3] == 1:
-        raise NoGridError(f"layer '{name}' gives maps of 1 x 1, which point nowhere; choose an earlier layer")
+        raise ExplainError(f"layer '{name}' gives maps of 1 x 1, which point nowhere; choose an earlier layer")
     height, width = images.shape[2:]
-    raise NoGridError(
+    raise ExplainError(
         f"layer '{name}' gives {tuple(output.shape)}, which holds no grid of the proportions of images of "
         f"{height} x {width} for each of {len(images)}; choose another layer"
     )

@@ -11,6 +11,9 @@ from torch.nn import functional as F
 
 from xaitool_gradcam.methods import View
 
+# How many values of a layer's output may be held for one image with its channels ablated in turn: 64 MB.
+_VALUES = 2**24
+
 
 def scorecam(view: View, layer: str) -> Tensor:
     """Score-CAM (Wang et al. 2020, arXiv:1910.01279): a channel weighs what the image scores seen through it.
@@ -43,11 +46,13 @@ def ablationcam(view: View, layer: str) -> Tensor:
     """
     activations, targets = view.activations(layer), view.targets.tolist()
     before = view.forward.logits.detach()
-    shares = _runs_on_from_one_image(view, layer)
+    shares, many = _runs_on_from_one_image(view, layer), view.batch_size
+    if shares:
+        many = max(many, _VALUES // view.forward.outputs[layer][0].numel())
     weights = torch.zeros_like(activations[:, :, 0, 0])
     for row, target in enumerate(targets):
         alive = activations[row].flatten(1).any(1).nonzero()[:, 0]
-        for channels in alive.split(view.batch_size):
+        for channels in alive.split(many):
             without = _logits_without(view, layer, row, channels, shares)[:, target]
             weights[row, channels] = before[row, target] - without
     return torch.einsum("nc,nchw->nhw", weights, activations)

@@ -90,7 +90,7 @@ def layercam(view: View, layer: str) -> Tensor:
 
 
 def gradcam_elementwise(view: View, layer: str) -> Tensor:
-    """Element-wise Grad-CAM (Pillai and Pirsiavash 2021, arXiv:2106.10947): products below zero left out."""
+    """Element-wise Grad-CAM (Pillai and Pirsiavash 2021, AAAI): products below zero left out."""
     return (view.gradients(layer) * view.activations(layer)).clamp(min=0).sum(1)
 
 
@@ -109,7 +109,7 @@ def shapleycam(view: View, layer: str) -> Tensor:
 
 
 def fem(view: View, layer: str) -> Tensor:
-    """FEM (Fuad et al. 2020, doi:10.1109/IPTA50016.2020.9286629): channels weighted by how often they stand out.
+    """FEM (Fuad et al. 2020, hal-02963298): channels weighted by how often they stand out.
 
     To stand out is to be two standard deviations above the channel's mean.
     """

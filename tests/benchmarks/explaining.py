@@ -1,23 +1,29 @@
-"""What an explanation costs: Grad-CAM and Grad-CAM++ against a plain forward pass, and against their peer.
+"""What an explanation costs: CAM methods against a plain forward pass, and against their peers.
 
     python tests/benchmarks/explaining.py            # or: make bench
 
 All of it in one process, on one network with random weights, in interleaved rounds (A B C A B C …); medians, and ratios
-of the medians. The peer is pytorch-grad-cam as its own documentation uses it, on the batch and image by image, as the
-tutorial does that xaitool began from.
+of the medians. The peers are used as their own documentation does: pytorch-grad-cam on the batch, and image by image as
+the tutorial does that xaitool began from; captum's LayerGradCam; torch-cam, where it is installed (``pip install
+torchcam``). Peak memory is what a process of its own takes beyond the model and the images.
 """
 
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import multiprocessing
 import platform
+import resource
 import statistics
 import time
 from collections.abc import Callable
 from importlib.metadata import version
+from typing import Any
 
 import torch
 import torchvision
+from captum.attr import LayerGradCam
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
@@ -25,6 +31,8 @@ import xaitool
 
 # Name, side of the images, images: the reference recipe's size, and that of ImageNet.
 CASES = [("ResNet-18, 32×32, stem for small images", 32, 64), ("ResNet-18, 224×224", 224, 16)]
+QUICK = ("hirescam", "layercam", "xgradcam", "gradcam_elementwise", "eigencam", "eigengradcam", "kpcacam", "fem")
+ALL = ("gradcam", "gradcam++", *QUICK, "shapleycam", "finercam")
 
 
 def network(side: int) -> torch.nn.Module:
@@ -38,8 +46,12 @@ def network(side: int) -> torch.nn.Module:
 def contestants(model: torch.nn.Module, images: torch.Tensor, targets: torch.Tensor) -> dict[str, Callable[[], object]]:
     """What is timed, by name; the plain forward pass first."""
     subject = xaitool.Subject(model, cam_layers=("layer4",))
-    ours = {name: xaitool.build("explainer", name, batch_size=len(images)) for name in ("gradcam", "gradcam++")}
+    names = (*ALL, "ablationcam", "fullgrad")
+    ours: dict[str, Any] = {name: xaitool.build("explainer", name, batch_size=len(images)) for name in names}
     classes = [ClassifierOutputTarget(int(target)) for target in targets]
+    others = (targets + 1) % 10
+    four = [(ours[name], each) for name in ("gradcam", "gradcam++") for each in (targets, others)]
+    twelve = [(ours[name], targets) for name in ALL]
 
     def forward() -> object:
         with torch.no_grad():
@@ -51,14 +63,36 @@ def contestants(model: torch.nn.Module, images: torch.Tensor, targets: torch.Ten
                 return cam(input_tensor=images, targets=classes)
             return [cam(input_tensor=image[None], targets=[each]) for image, each in zip(images, classes, strict=True)]
 
-    return {
+    def captum() -> object:
+        maps = LayerGradCam(model, model.layer4).attribute(images, targets, relu_attributions=True)
+        return torch.nn.functional.interpolate(maps, images.shape[2:], mode="bilinear")
+
+    def one(name: str) -> Callable[[], object]:
+        return lambda: ours[name].explain(subject, images, targets)
+
+    found = {
         "forward pass": forward,
-        "xaitool, Grad-CAM": lambda: ours["gradcam"].explain(subject, images, targets),
-        "xaitool, Grad-CAM++": lambda: ours["gradcam++"].explain(subject, images, targets),
+        "xaitool, Grad-CAM": one("gradcam"),
+        "xaitool, Grad-CAM++": one("gradcam++"),
+        "xaitool, both for two classes: four together": lambda: four[0][0].explain_together(subject, images, four),
+        "xaitool, twelve methods together": lambda: twelve[0][0].explain_together(subject, images, twelve),
+        "xaitool, Ablation-CAM": one("ablationcam"),
+        "xaitool, FullGrad": one("fullgrad"),
         "pytorch-grad-cam, Grad-CAM": lambda: documented(GradCAM),
         "pytorch-grad-cam, Grad-CAM++": lambda: documented(GradCAMPlusPlus),
         "pytorch-grad-cam, one by one": lambda: documented(GradCAM, one_by_one=True),
+        "captum, Grad-CAM": captum,
     }
+    if importlib.util.find_spec("torchcam"):
+        from torchcam.methods import GradCAM as TorchCAM
+
+        def torchcam() -> object:
+            with TorchCAM(model, target_layer="layer4") as cam:
+                maps = cam(targets.tolist(), model(images))[0]
+            return torch.nn.functional.interpolate(maps[:, None], images.shape[2:], mode="bilinear")
+
+        found["torch-cam, Grad-CAM"] = torchcam
+    return found
 
 
 def seconds(timed: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -73,22 +107,41 @@ def seconds(timed: dict[str, Callable[[], object]], rounds: int) -> dict[str, fl
     return {name: statistics.median(each) for name, each in taken.items()}
 
 
+def megabytes(function: Callable[[], object]) -> float:
+    """The peak of a process that calls it, beyond what there was before (Linux)."""
+    receiver, sender = multiprocessing.Pipe(duplex=False)
+
+    def measure() -> None:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        function()
+        sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+
+    process = multiprocessing.get_context("fork").Process(target=measure)
+    process.start()
+    found: float = receiver.recv()
+    process.join()
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--threads", type=int, default=1)
     arguments = parser.parse_args()
     torch.set_num_threads(arguments.threads)
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("xaitool", "torch", "grad-cam"))
+    peers = ["grad-cam", "captum", *(["torchcam"] if importlib.util.find_spec("torchcam") else [])]
+    libraries = ", ".join(f"{name} {version(name)}" for name in ("xaitool", "torch", *peers))
     print(f"{platform.machine()}, {arguments.threads} thread(s), {arguments.rounds} rounds; {libraries}\n")
     for title, side, count in CASES:
         torch.manual_seed(0)
         model, images, targets = network(side), torch.randn(count, 3, side, side), torch.randint(10, (count,))
-        taken = seconds(contestants(model, images, targets), arguments.rounds)
+        timed = contestants(model, images, targets)
+        memory = {name: megabytes(function) for name, function in timed.items()}  # before anything has run here
+        taken = seconds(timed, arguments.rounds)
         plain = taken["forward pass"]
-        print(f"| {title}, {count} images | Seconds | Times a forward pass |\n| --- | ---: | ---: |")
+        print(f"| {title}, {count} images | Seconds | Times a forward pass | Peak, MB |\n| --- | ---: | ---: | ---: |")
         for name, each in taken.items():
-            print(f"| {name} | {each:.3f} | {each / plain:.2f} |")
+            print(f"| {name} | {each:.3f} | {each / plain:.2f} | {memory[name]:.0f} |")
         print()
 
 

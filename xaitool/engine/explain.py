@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from xaitool.contracts import Explainer, Images, Subject
+from xaitool.contracts import Explainer, Images, Sharing, Subject
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.runtime import Placement, open_runtime
-from xaitool.errors import ExplainError
+from xaitool.errors import ContractError, ExplainError
 from xaitool.files import filename
 from xaitool.suggest import did_you_mean
 
@@ -96,15 +96,56 @@ def explain(
     """
     if len(targets) != len(images):
         raise ExplainError(f"{len(images)} images need as many targets, but there are {len(targets)}")
-    display = display or Silent()
-    maps = []
+
+    def ask(some: Tensor, classes: list[Tensor]) -> list[Tensor]:
+        return [explainer.explain(subject, some, classes[0])]
+
+    return _in_chunks(ask, subject, images, [targets], seed, label, runtime, display or Silent())[0]
+
+
+def explain_questions(
+    explainer: Sharing,
+    subject: Subject,
+    images: Tensor,
+    questions: Sequence[tuple[Explainer, Tensor]],
+    *,
+    seed: int = 0,
+    label: str = "explaining",
+    runtime: Placement | None = None,
+    display: Display | None = None,
+) -> list[Tensor]:
+    """Maps as :func:`explain` gives them for each of some questions, asked of one explainer that shares with all."""
+
+    def ask(some: Tensor, classes: list[Tensor]) -> Sequence[Tensor]:
+        return explainer.explain_together(
+            subject, some, [(each, of) for (each, _), of in zip(questions, classes, strict=True)]
+        )
+
+    return _in_chunks(ask, subject, images, [of for _, of in questions], seed, label, runtime, display or Silent())
+
+
+def _in_chunks(
+    ask: Callable[[Tensor, list[Tensor]], Sequence[Tensor]],
+    subject: Subject,
+    images: Tensor,
+    targets: Sequence[Tensor],
+    seed: int,
+    label: str,
+    runtime: Placement | None,
+    display: Display,
+) -> list[Tensor]:
+    """What `ask` gives for some images at a time and their classes, one tensor for each of the sets of targets."""
+    maps: list[list[Tensor]] = [[] for _ in targets]
     where: AbstractContextManager[Placement] = nullcontext(runtime) if runtime else open_runtime()
     with where as place, kept(), display.bar(label, len(images)) as bar:
         place.place(subject.module)
-        for number, (some, classes) in enumerate(zip(images.split(_CHUNK), targets.split(_CHUNK), strict=True)):
-            if len(some):
-                seed_all(derive(seed, "explain", number))
-                found = explainer.explain(subject, place.to_device(some), classes.to(place.device))
-                maps.append(found.detach().cpu())
-                bar(len(some))
-    return torch.cat(maps) if maps else torch.zeros(0, *images.shape[2:])
+        for number, some in enumerate(images.split(_CHUNK) if len(images) else ()):
+            part = slice(number * _CHUNK, (number + 1) * _CHUNK)
+            seed_all(derive(seed, "explain", number))
+            found = ask(place.to_device(some), [each[part].to(place.device) for each in targets])
+            if len(found) != len(targets):
+                raise ContractError(f"explain_together gave {len(found)} sets of maps for {len(targets)} questions")
+            for each, answer in zip(maps, found, strict=True):
+                each.append(answer.detach().cpu())
+            bar(len(some))
+    return [torch.cat(each) if each else torch.zeros(0, *images.shape[2:]) for each in maps]

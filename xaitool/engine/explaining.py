@@ -27,6 +27,7 @@ from xaitool.engine.runtime import Runtime
 from xaitool.engine.seams import Seam
 from xaitool.engine.select import Selection
 from xaitool.engine.shortcut import measure_shortcut
+from xaitool.engine.together import explain_group, groups
 from xaitool.engine.triage import triage
 from xaitool.errors import ContractError, PluginError, XaitoolError
 from xaitool.files import filename
@@ -123,9 +124,11 @@ class Explaining:
             chosen = Evaluation(evaluation.logits[rows], evaluation.labels[rows])
             self.folder.write_text("explanations/images.csv", chosen.table(ids, data.classes))
             self.folder.write_array("explanations/images.npy", pixels(data, explained.images))
+            shared = self._shared(explainers, explained)
             for component in self.recipe.explainers:
+                label = component.label
                 with self._excused(component, "explain"):
-                    explained.maps[component.label] = self._maps(component, explainers[component.label], explained)
+                    explained.maps[label] = self._maps(component, explainers[label], explained, shared.get(label, {}))
             explained.failed.update(self.failures.get("explain", {}))
             for label in explained.failed:  # maps of an explainer that has left the model changed are none
                 explained.maps.pop(label, None)
@@ -245,20 +248,61 @@ class Explaining:
         for label, judgement in judged.judgements.items():
             self.folder.write_array(f"judged/{filename(label)}.npy", judgement.maps)
 
-    def _maps(self, component: Resolved, explainer: Explainer, explained: Explained) -> dict[str, Any]:
-        """One explainer's maps by target, each written down as soon as it is there."""
+    def _targets(self, explained: Explained) -> dict[str, Tensor]:
+        """The classes (N int64) that are explained, by target."""
+        evaluation, classes = self.trained.evaluation, self.trained.data.classes
+        names = self.recipe.settings.explain.targets
+        return {name: targets_of(name, evaluation, explained.rows, classes) for name in names}
+
+    def _shared(self, explainers: Explainers, explained: Explained) -> dict[str, dict[str, Tensor]]:
+        """Maps by label and target of all explainers that share their work, where it goes well.
+
+        Where it does not, or leaves the model changed, none of them: each is then asked by itself, and is itself to
+        blame for what it does.
+        """
+        found: dict[str, dict[str, Tensor]] = {}
+        targets, subject = self._targets(explained), self.trained.subject
+        offers = {component.label: component.offer for component in self.recipe.explainers}
+        for group in groups(explainers, subject):
+            if len(group) * len(targets) == 1:
+                continue
+            try:
+                with offers[next(iter(group))].blamed("explain"), blamed(self.recipe, "explain"):
+                    maps = explain_group(
+                        group,
+                        subject,
+                        explained.images,
+                        targets,
+                        seed=self.seed,
+                        runtime=self.runtime,
+                        display=self.display,
+                    )
+                if changes := self.guard.changes():
+                    raise ContractError(f"leaves the model changed ({', '.join(changes)})")
+                found |= maps
+            except XaitoolError:
+                self.guard.restore()
+                log.exception("%s: explained one by one, as together it failed", " and ".join(group))
+        return found
+
+    def _maps(
+        self, component: Resolved, explainer: Explainer, explained: Explained, shared: dict[str, Tensor]
+    ) -> dict[str, Any]:
+        """One explainer's maps by target, as far as they are not there yet; each written down."""
         label, seam, maps = component.label, Seam(component), {}
-        for target in self.recipe.settings.explain.targets:
-            found = explain(
-                explainer,
-                self.trained.subject,
-                explained.images,
-                targets_of(target, self.trained.evaluation, explained.rows, self.trained.data.classes),
-                seed=self.seed,
-                label=f"{label} for {target}",
-                runtime=self.runtime,
-                display=self.display,
-            )
+        for target, classes in self._targets(explained).items():
+            found = shared.get(target)
+            if found is None:
+                found = explain(
+                    explainer,
+                    self.trained.subject,
+                    explained.images,
+                    classes,
+                    seed=self.seed,
+                    label=f"{label} for {target}",
+                    runtime=self.runtime,
+                    display=self.display,
+                )
             maps[target] = seam.maps(found, explained.images).numpy()
             self.folder.write_array(f"explanations/{filename(label)}/{filename(target)}.npy", maps[target])
         return maps

@@ -2,24 +2,64 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
 import torch
 import torchinfo
+from torch import Tensor
 
 from xaitool.borrow import borrowed
-from xaitool.contracts import DataBundle, Explainer, ModelBundle, Subject
+from xaitool.contracts import Adjustable, DataBundle, Explainer, ModelBundle, Subject
 from xaitool.engine.placed import placed
+from xaitool.engine.progress import log
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam, check_subject_explains
+from xaitool.engine.smooth import smoothed
+from xaitool.errors import NoGridError
+from xaitool.layers import Layer, coarse_words, find_layers, grids_of
 from xaitool.recipe.resolve import Recipe, Resolved
 
 
 def build_model(component: Resolved, data: DataBundle, seed: int) -> ModelBundle:
-    """Build the network for the data's classes and image size, its weights drawn from the seed."""
+    """Build the network for the data's classes and image size, its weights drawn from the seed.
+
+    Where it does not say which layers CAM methods can look at, they are found by running it.
+    """
     channels, height, width = data.test[0][0].shape
     with kept():
         seed_all(derive(seed, "model"))
         bundle = component.build("model", num_classes=len(data.classes), input_size=(channels, height, width))
-    return Seam(component).model(bundle, len(data.classes))
+    bundle = Seam(component).model(bundle, len(data.classes))
+    if not bundle.cam_layers:
+        with component.offer.blamed("looking for layers with a grid"):
+            found = find_layers(bundle.module, _some_images(data))
+        bundle = replace(bundle, cam_layers=tuple(layer.name for layer in reversed(found)))
+    return bundle
+
+
+def cam_grids(model: ModelBundle, data: DataBundle) -> tuple[Layer, ...]:
+    """The model's layers for CAM methods, from input to output, each with the grid of its output for these data."""
+    return grids_of(model.module, _some_images(data), model.cam_layers)
+
+
+def coarse_grids(
+    explainers: Mapping[str, Explainer], subject: Subject, data: DataBundle, layers: Sequence[Layer]
+) -> list[str]:
+    """What to say of the explainers that look at a layer of less than 4×4, unless the layer is still to be chosen."""
+    told = []
+    for label, explainer in explainers.items():
+        if isinstance(explainer, Adjustable) and not explainer.automatic and subject.cam_layers:
+            names = explainer.current(subject).split("+")
+            used = grids_of(subject.module, _some_images(data), names)
+            words = coarse_words(max(used, key=lambda each: each.grid.cells), reversed(layers)) if used else None
+            if words:
+                told.append(f"{label}: {words}")
+    return told
+
+
+def _some_images(data: DataBundle) -> Tensor:
+    return torch.stack([data.test[row][0] for row in range(min(2, len(data.test)))])
 
 
 def subject_of(model: ModelBundle, data: DataBundle) -> Subject:
@@ -33,8 +73,14 @@ def build_explainers(recipe: Recipe, subject: Subject, data: DataBundle) -> dict
     for place, component in enumerate(recipe.explainers):
         seam = Seam(component)
         with placed(recipe.source, "explain", "methods", place):
-            explainers[component.label] = explainer = seam.explainer(component.build("explain"))
-            check_subject_explains(seam, explainer, subject, data.test[0][0])
+            explainer = seam.explainer(component.build("explain"))
+            if component.smooth:
+                explainer = smoothed(explainer, component.smooth, recipe.settings.seed)
+            explainers[component.label] = explainer
+            try:
+                check_subject_explains(seam, explainer, subject, data.test[0][0])
+            except NoGridError as error:  # which is no mistake in the recipe: all else can be had
+                log.warning("%s will give no maps: %s", component.label, error)
     return explainers
 
 

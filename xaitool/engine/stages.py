@@ -22,7 +22,7 @@ from xaitool.engine.fitted import Fitted
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.judge import build_metrics, check_automatic
-from xaitool.engine.model import build_explainers, build_model, subject_of, summary
+from xaitool.engine.model import build_explainers, build_model, cam_grids, coarse_grids, subject_of, summary
 from xaitool.engine.placed import placed
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
@@ -129,6 +129,7 @@ class Stages:
         """The model, the explainers that were tried on it, and what they will be judged by."""
         with self.journal.stage("model") as record:
             model = build_model(self.recipe.model, data, self.seed)
+            layers = cam_grids(model, data)
             explainers = build_explainers(self.recipe, subject_of(model, data), data)
             metrics = build_metrics(self.recipe.metrics, self.settings.explain, data)
             check_automatic(explainers, metrics, self.settings.explain)
@@ -138,9 +139,12 @@ class Stages:
                 "parameters": sum(each.numel() for each in model.module.parameters()),
                 "cam_layers": list(model.cam_layers),
                 "weights": model.weights,
+                "cam_grids": {layer.name: list(layer.grid.size) for layer in layers},
                 "summary": about,
             }
         self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
+        for words in coarse_grids(explainers, subject_of(model, data), data, layers):
+            self.display.warn(words)
         return model, explainers, metrics
 
     def as_it_is(self, model: ModelBundle) -> None:

@@ -11,7 +11,7 @@ from xaitool.engine.randomness import derive
 from xaitool.errors import MetricError
 from xaitool.judge.choice import Choice
 from xaitool.judge.intervals import LEVEL, RESAMPLES, Interval, interval
-from xaitool.judge.judge import Judge
+from xaitool.judge.judge import Judge, native_size
 from xaitool.judge.verdict import FEWEST, margin_of
 
 # A setting that has a score on fewer of the images (the others' maps being constant) is left out.
@@ -58,4 +58,6 @@ def choose(judge: Judge, explainer: Adjustable) -> tuple[Explainer, Choice]:
         choice = Choice(metric, scores, used, automatic=False, better=best, lead=ahead)
     else:
         choice = Choice(metric, scores, used, automatic=False)
-    return settings[used], replace(choice, left_out=tuple(name for name in values if name not in often))
+    chosen, left_out = settings[used], tuple(name for name in values if name not in often)
+    grid = native_size(chosen, judge.subject, judge.images) if hasattr(chosen, "native_size") else None
+    return chosen, replace(choice, left_out=left_out, grid=grid)

@@ -34,7 +34,7 @@ def json_schema(warn: Callable[[str], None] = lambda _message: None) -> dict[str
         described = {"description": before["description"]} if "description" in before else {}
         is_list = before.get("type") == "array"
         holder["properties"][key] = {**described, **({"type": "array", "items": reference} if is_list else reference)}
-    for unused in ("ComponentRef", "MethodRef"):
+    for unused in ("ComponentRef", "MethodRef", "ExplainerRef"):
         definitions.pop(unused, None)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
@@ -70,6 +70,8 @@ def _one(offer: Offer, bare: list[str], definitions: dict[str, Any]) -> dict[str
     own: dict[str, Any] = {"use": {"enum": uses, "description": offer.component.summary}}
     if offer.kind in LABELLED:
         own["as"] = {"type": "string", "description": "What to call it in files and figures."}
+    if offer.kind == "explainer":
+        own["smooth"] = {"anyOf": [{"$ref": "#/$defs/SmoothSettings"}, {"type": "null"}]}
     schema["properties"] = {**own, **schema.get("properties", {})}
     schema["required"] = ["use", *schema.get("required", [])]
     return schema

@@ -18,21 +18,34 @@ from xaitool.plugins import Catalog, Offer, catalog
 from xaitool.recipe import library
 from xaitool.recipe.document import Keys, dotted
 from xaitool.recipe.lock import dump, locked
-from xaitool.recipe.schema import USUAL_METRICS, Settings
+from xaitool.recipe.schema import USUAL_METRICS, Settings, SmoothSettings
 from xaitool.recipe.source import Source, override, override_values, parse, read
 from xaitool.recipe.validate import validate
 
 # Kinds of which a recipe may use several, each with a label of its own (``as``).
 LABELLED: tuple[Kind, ...] = ("explainer", "metric")
 
+# What the recipe itself says of a component; all else are the component's options.
+OWN_KEYS: dict[Kind, tuple[str, ...]] = {
+    "dataset": ("use",),
+    "model": ("use",),
+    "scheduler": ("use",),
+    "explainer": ("use", "as", "smooth"),
+    "metric": ("use", "as"),
+}
+
 
 @dataclass(frozen=True)
 class Resolved:
-    """A component that a recipe uses: where it comes from, its checked options, and what the recipe calls it."""
+    """A component that a recipe uses: where it comes from, its checked options, and what the recipe calls it.
+
+    smooth: how an explainer's maps are to be smoothed.
+    """
 
     offer: Offer
     config: BaseModel
     label: str
+    smooth: SmoothSettings | None = None
 
     def build(self, stage: str, **given: Any) -> Any:
         """Call the component's factory; its failures are reported as the plugin's."""
@@ -40,7 +53,8 @@ class Resolved:
 
     def as_recipe(self) -> dict[str, Any]:
         """As a lock file has it: by full name, with every option."""
-        return {"use": self.offer.full_name, **self.config.model_dump(mode="json", by_alias=True)}
+        smooth = {"smooth": self.smooth.model_dump(mode="json")} if self.smooth else {}
+        return {"use": self.offer.full_name, **smooth, **self.config.model_dump(mode="json", by_alias=True)}
 
 
 @dataclass(frozen=True)
@@ -128,7 +142,10 @@ def resolve(source: Source) -> Recipe:
         found["dataset"][0],
         found["model"][0],
         found["scheduler"][0] if found["scheduler"] else None,
-        tuple(found["explainer"]),
+        tuple(
+            replace(explainer, smooth=ref.smooth)
+            for explainer, ref in zip(found["explainer"], settings.explain.methods, strict=True)
+        ),
         tuple(found["metric"]),
     )
 
@@ -159,7 +176,7 @@ def _slots(data: dict[str, Any]) -> Iterator[tuple[Kind, Keys, dict[str, Any]]]:
 def _component(
     offers: Catalog, kind: Kind, path: Keys, ref: dict[str, Any], source: Source
 ) -> tuple[Resolved | None, list[Problem]]:
-    options = {key: value for key, value in ref.items() if key != "use" and not (key == "as" and kind in LABELLED)}
+    options = {key: value for key, value in ref.items() if key not in OWN_KEYS[kind]}
     try:
         offer = offers.find(kind, ref["use"])
     except ComponentError as error:

@@ -40,6 +40,28 @@ class MethodRef(ComponentRef):
     )
 
 
+class SmoothSettings(Config):
+    """Averaging an explainer's maps over copies of each image; copies take as many times as long."""
+
+    flips: StrictBool = Field(False, description="Mirror every other copy left to right, and its map back.")
+    noise: float = Field(
+        0.0, ge=0, le=1, description="Standard deviation of the noise on each copy, in pixel values from 0 to 1."
+    )
+    n: int = Field(16, ge=2, le=1000, description="Noisy copies; without noise there are two, one of them mirrored.")
+
+    @model_validator(mode="after")
+    def _something_differs(self) -> Self:
+        if not (self.flips or self.noise):
+            raise PydanticCustomError("at_value", "smooths nothing: set flips: true, or noise above 0")
+        return self
+
+
+class ExplainerRef(MethodRef):
+    """An explainer by name, its options, what to call it, and how to smooth it."""
+
+    smooth: SmoothSettings | None = Field(None, description="Average the maps over copies of each image.")
+
+
 def _from_bare_name(value: Any) -> Any:
     if isinstance(value, str):
         return {"use": value}
@@ -50,6 +72,7 @@ def _from_bare_name(value: Any) -> Any:
 
 Component = Annotated[ComponentRef, BeforeValidator(_from_bare_name)]
 Method = Annotated[MethodRef, BeforeValidator(_from_bare_name)]
+ExplainerEntry = Annotated[ExplainerRef, BeforeValidator(_from_bare_name)]
 
 
 class RuntimeSettings(Config):
@@ -170,7 +193,7 @@ class ExplainSettings(Config):
         min_length=1,
         description="Classes to explain: predicted, true, runner_up, or a class by its name.",
     )
-    methods: tuple[Method, ...] = Field((), description="Components of kind explainer.")
+    methods: tuple[ExplainerEntry, ...] = Field((), description="Components of kind explainer.")
     metrics: tuple[Method, ...] = Field(
         tuple(MethodRef(use=name) for name in USUAL_METRICS),
         description="Components of kind metric. The first that measures faithfulness, dependence on the model, and "

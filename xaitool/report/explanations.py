@@ -78,10 +78,12 @@ def _notes(mistake: dict[str, str] | None) -> list[tuple[str, str]]:
 def _layers(run: Run) -> str:
     if run.judged.choices:
         return layers_in_use(run.judged.choices)
-    layers = run.journal["stages"]["model"]["cam_layers"]
+    model = run.journal["stages"]["model"]
+    grids = {name: "x".join(map(str, size)) for name, size in model.get("cam_grids", {}).items()}
+    layers = [f"{name} ({grids[name]})" if name in grids else name for name in model["cam_layers"]]
     if not layers:
         return ""
-    return f"A CAM method looks at the layer {layers[-1]}, unless the recipe names others ({', '.join(layers)})."
+    return f"A CAM method looks at the layer {layers[-1]}, unless the recipe names others: {', '.join(layers)}."
 
 
 def _curves(run: Run, method: str) -> ImageCurves | None:

@@ -52,7 +52,7 @@ def verdict_sections(judged: Judged, add: AddFigure) -> list[Section]:
 
 def layers_in_use(choices: Mapping[str, Choice]) -> str:
     """Which layer each explainer looks at, a sentence each."""
-    return " ".join(f"{label} {each.words() or f'looks at {each.used}'}." for label, each in choices.items())
+    return " ".join(f"{label} {each.words() or f'looks at {each.place}'}." for label, each in choices.items())
 
 
 def _on_what(judged: Judged) -> str:
