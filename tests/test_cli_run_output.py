@@ -71,6 +71,11 @@ def only_folder(at: Path) -> Path:
     return folder
 
 
+def hint(at: Path) -> str:
+    """The line that says how to go on."""
+    return f"to go on from there: xaitool run --resume {only_folder(at).relative_to(at)}\n"
+
+
 def untrained(stages: Stages, *_: Any) -> Any:
     raise TrainingError("the loss is no number")
 
@@ -149,15 +154,17 @@ def test_json_of_a_run_that_failed_on_its_way(
     found = json.loads(out)
     assert (status, found["exit_status"], found["error"]) == (2, 2, "the loss is no number")
     assert (found["state"], found["folder"], found["accuracy"]) == ("failed", str(only_folder(tmp_path)), None)
-    assert told == "error: the loss is no number\n"
+    assert told == f"error: the loss is no number\n{hint(tmp_path)}"
 
 
-def test_a_run_that_failed_on_its_way_has_no_table(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_run_that_failed_on_its_way_has_no_table(
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Stages, "fit", untrained)
     status, out, told = program()
     assert (status, out) == (2, "")
     assert "failed after" not in told
-    assert told.endswith("error: the loss is no number\n")
+    assert told.endswith(f"error: the loss is no number\n{hint(tmp_path)}")
 
 
 @pytest.mark.parametrize(("error", "status", "message"), [(KeyboardInterrupt, 130, "interrupted"), (ValueError, 1, "")])
@@ -169,7 +176,7 @@ def test_json_is_told_however_it_ends(
 
     monkeypatch.setattr(Stages, "fit", fit)
     printed: list[str] = []
-    monkeypatch.setattr("click.echo", lambda text, **_: printed.append(text))
+    monkeypatch.setattr("click.echo", lambda text, err=False, **_: printed.extend([] if err else [text]))
     with pytest.raises((ValueError, SystemExit)):
         main(["run", "tiny.yaml", "--json"])
     (found,) = map(json.loads, printed)
@@ -179,7 +186,7 @@ def test_json_is_told_however_it_ends(
 
 @pytest.mark.parametrize("option", ["--json", "--quiet"])
 def test_what_a_plugin_prints_is_no_part_of_the_output(
-    program: Program, monkeypatch: pytest.MonkeyPatch, option: str
+    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, option: str
 ) -> None:
     def fit(stages: Stages, *_: Any) -> Any:
         print("chatter")
@@ -188,7 +195,7 @@ def test_what_a_plugin_prints_is_no_part_of_the_output(
     monkeypatch.setattr(Stages, "fit", fit)
     _, out, told = program(option)
     assert "chatter" not in out
-    assert told == "chatter\nerror: the loss is no number\n"
+    assert told == f"chatter\nerror: the loss is no number\n{hint(tmp_path)}"
 
 
 def test_scripts_are_told_warnings_and_the_quiet_ones_are_not(capfd: pytest.CaptureFixture[str]) -> None:

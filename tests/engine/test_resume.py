@@ -143,13 +143,12 @@ def test_a_run_without_methods_goes_on_where_it_was(interrupted: Path, whole: Pa
         resume(done, set={"train.epochs": 9}, force=True)
 
 
-@pytest.mark.parametrize("file", ["history.jsonl", "metrics.json"])
 def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
-    bare: Recipe, whole: Path, out: Path, monkeypatch: pytest.MonkeyPatch, file: str
+    bare: Recipe, whole: Path, out: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as full:
-        full_from(full, file)
-        with pytest.raises(FolderError, match=rf"cannot write .*{file}: No space left") as caught:
+        full_from(full, "metrics.json")
+        with pytest.raises(FolderError, match=r"cannot write .*metrics.json: No space left") as caught:
             run(bare, out=out)
     folder = only_folder(out)
     assert caught.value.__notes__ == [f"to go on from there: xaitool run --resume {folder}"]
@@ -214,8 +213,7 @@ def test_another_recipe_is_refused_and_says_what_is_another(interrupted: Path) -
 @pytest.mark.parametrize(
     ("change", "steps"),
     [
-        ({"train.epochs": 1}, [0, 1, 2]),  # begins again
-        ({"seed": 4, "train.epochs": 1}, [0, 1, 2]),
+        ({"seed": 4, "train.epochs": 1}, [0, 1, 2]),  # begins again
         ({"explain.select.misclassified": 3, "train.checkpoint_minutes": None}, [6, 7, 8]),  # goes on
     ],
 )
