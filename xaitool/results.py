@@ -54,8 +54,8 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        """Whether the recipe trains; else the model is explained as it was."""
-        return self.settings.get("train") is not None
+        """Whether the run trained its model; else it is explained as it was."""
+        return (self.folder / "history.jsonl").is_file() or "fit" in self.journal["stages"]
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:
