@@ -360,11 +360,11 @@ def in_a_recipe(text: str) -> str:
     return yaml.safe_dump(recipe)
 
 
-@pytest.mark.parametrize("offer", [pytest.param(each, id=f"{each.kind}-{name}") for name, each in LABELS.items()])
+@pytest.mark.parametrize("offer", [pytest.param(each, id=f"{each.kind}-{each.full_name}") for each in catalog().offers])
 def test_what_show_suggests_passes_the_recipe_check(offer: Offer, call: Any) -> None:
     status, text, _ = call("plugins", "show", offer.full_name, "--kind", offer.kind)
     assert status == 0
-    checked = Recipe.parse(in_a_recipe(text.partition("In a recipe:\n\n")[2]))
+    checked = Recipe.parse(in_a_recipe(text.partition("In a recipe:\n\n")[2]), allow_code=True)
     (found,) = [each for each in checked.components if each.offer == offer]
     given = found.config.model_dump(mode="json", by_alias=True)
     assert {key: given[key] for key in offer.component.example} == dict(offer.component.example)
@@ -402,7 +402,7 @@ def modules_after(*arguments: str) -> set[str]:
 
 @pytest.mark.parametrize(
     "arguments",
-    [["list"], ["list", "--json"], *(["show", name] for name in LABELS)],
+    [["list"], ["list", "--json"], *(["show", each.full_name, "--kind", each.kind] for each in catalog().offers)],
     ids=lambda arguments: "-".join(arguments).replace("/", "."),
 )
 def test_list_and_show_import_no_implementation(arguments: list[str]) -> None:

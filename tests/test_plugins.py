@@ -330,7 +330,7 @@ def test_two_distributions_with_the_same_entry_point_name(plugin: Any) -> None:
 def test_unknown_names_get_a_suggestion() -> None:
     with pytest.raises(ComponentError, match=r"there is no explainer 'gradcan' .*; did you mean 'gradcam'\?"):
         catalog().find("explainer", "gradcan")
-    with pytest.raises(ComponentError, match=r"there are cifar10, shapes"):
+    with pytest.raises(ComponentError, match=r"there are cifar10, image_folder, shapes"):
         catalog().find("dataset", "zzz")
 
 

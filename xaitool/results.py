@@ -82,8 +82,9 @@ class Run:
 
     @property
     def trains(self) -> bool:
-        """Whether the recipe trains; else the model is explained as it was."""
-        return self.settings.get("train") is not None
+        """Whether the run trains its model, or has come to it; else the model is explained as it was."""
+        begun = {"tune", "fit"} & self.journal["stages"].keys()
+        return bool(begun) or (self.folder / "history.jsonl").is_file()
 
     @cached_property
     def history(self) -> list[dict[str, Any]]:

@@ -14,6 +14,6 @@ def xaitool_datasets() -> list[Component]:
             config="xaitool_image_folder.config:Config",
             factory="xaitool_image_folder.data:build",
             summary="your own images: a folder with a folder for each class",
-            example={"root": "photographs"},
+            example={"root": "~/photographs"},
         )
     ]
