@@ -61,7 +61,7 @@ def made(tmp_path: Path) -> Any:
         folder = tmp_path / "runs/pets/one"
         folder.mkdir(parents=True, exist_ok=True)
         stages = {"data": {"seconds": 1.5}, "fit": {"seconds": 60.0}, **(stages or {})}
-        journal = {"name": "pets", "state": state, "error": None, "stages": stages}
+        journal = {"name": "pets", "state": state, "stage": None, "error": None, "stages": stages, "done": [*stages]}
         for name, content in {"run": journal, "metrics": metrics, **files}.items():
             if content is not None:
                 (folder / f"{name}.json").write_text(json.dumps(content))
