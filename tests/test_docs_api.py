@@ -45,7 +45,7 @@ def test_what_the_page_names_is_there() -> None:
 def test_each_notebook_runs(notebook: str, tmp_path: Path) -> None:
     book = nbformat.read(DOCS / notebook, as_version=4)
     assert len((DOCS / notebook).read_bytes()) < 300_000
-    done = nbclient.NotebookClient(book, timeout=120, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    done = nbclient.NotebookClient(book, timeout=300, resources={"metadata": {"path": str(tmp_path)}}).execute()
     shown = [output for cell in done.cells if cell.cell_type == "code" for output in cell.outputs]
     assert any("text/html" in output.get("data", {}) for output in shown)
     assert any("image/png" in output.get("data", {}) for output in shown)
