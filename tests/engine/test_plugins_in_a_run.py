@@ -247,7 +247,7 @@ def test_a_model_that_raises_while_it_is_trained_is_named(
         return fit(*arguments, **named)
 
     monkeypatch.setattr(stages_module, "fit", breaking)
-    blame = r"^plugin timm \(xaitool .*\) failed in fit: timm: in the middle \(ZeroDivisionError\)$"
+    blame = r"^plugin timm \(xaitool .*\) failed in fit: timm: in the middle \(ZeroDivisionError\)\nto go on from there"
     with pytest.raises(PluginError, match=blame):
         run(tiny, out=out)
     done = Run(only_folder(out))
