@@ -7,7 +7,7 @@ RECIPE ?= recipes/quickstart.yaml
 # One process a core, but a whole training to itself: each process computes with one thread.
 JOBS ?= auto
 
-.PHONY: help setup demo test test-kill bench lint types clean
+.PHONY: help setup demo test test-kill test-fuzz bench lint types clean
 
 help: ## show what there is
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -29,6 +29,9 @@ test: setup ## run the tests
 
 test-kill: setup ## kill a run twenty times, and see that it ends as one that never was
 	XAITOOL_TEST_KILLS=20 $(BIN)/python -m pytest -q tests/engine/test_kills.py
+
+test-fuzz: setup ## change recipes at random ten thousand times, and see that none gives a traceback
+	XAITOOL_TEST_FUZZ=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/recipe/test_fuzz.py
 
 bench: setup ## what explaining costs, against a forward pass and its peers
 	$(BIN)/python tests/benchmarks/explaining.py
