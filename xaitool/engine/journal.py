@@ -134,8 +134,12 @@ class Journal:
         run = Run(self.folder.path)
         if not run.did("data"):
             return
+        # Where all stages are done the figures are there already, and the page alone is to say how it ended.
+        page = self.folder.path / "report.html" if run.complete else None
         try:
-            write_report(run, html=run.settings["report"]["html"])
+            html = run.settings["report"]["html"]
+            if html or not page:
+                write_report(run, html, page=page)
         except Exception as error:
             # What went wrong in the run is to be told, and not what goes wrong in telling it.
             log.exception("no report of the failed run")

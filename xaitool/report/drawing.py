@@ -22,6 +22,11 @@ class Drawing:
     folder: Path | None
     svg: bool = False
 
+    @property
+    def keeps(self) -> bool:
+        """Whether figures are written anywhere; if not, those that are not for the page need not be drawn."""
+        return self.folder is not None
+
     def chart(self, name: str, figure: Figure, alt: str, caption: str = "") -> FigureItem:
         """``NAME.png``, and an SVG for the page."""
         written = () if self.folder is None else ("png", "svg") if self.svg else ("png",)

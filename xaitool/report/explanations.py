@@ -30,7 +30,8 @@ def gallery_sections(run: Run, draw: Drawing, budget: int = BUDGET) -> list[Sect
     if not run.explains:
         return [Section(_TITLE, "The run did not come to its explanations.", name="explanations")]
     maps = {method: {target: run.maps(method, target) for target in run.targets} for method in run.methods}
-    _keep_figures(run, draw, maps)
+    if draw.keeps:
+        _keep_figures(run, draw, maps)
     failed = run.journal["stages"].get("explain", {}).get("failed", {})
     said = [f"{method} gave no maps: {reason}." for method, reason in failed.items()]
     if maps:

@@ -22,7 +22,8 @@ def triage_sections(run: Run, draw: Drawing) -> list[Section]:
     triage = run.triage
     if triage is None:
         return []
-    _keep_differences(run, draw, triage["explainer"])
+    if draw.keeps:
+        _keep_differences(run, draw, triage["explainer"])
     parts = [*_groups(triage["groups"]), _most_confident(run.mistakes)]
     terms = list(triage["topics"].items())
     return [Section("Why is it wrong?", triage["opening"], terms=terms, parts=parts, name="triage")]
