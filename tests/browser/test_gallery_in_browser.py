@@ -65,7 +65,7 @@ def fragment(page) -> str:
 def choose(page, **values) -> None:
     for name, value in values.items():
         named = name in ("true", "predicted", "group")  # where "any" can be chosen too, and names may be empty
-        page.locator(f"[name={name}]").select_option(f"={value}" if named else value)
+        page.locator(f"[name={name}]").select_option(f"={value}" if named and value else value)
 
 
 def canvas_pixels(page, selector: str) -> np.ndarray:

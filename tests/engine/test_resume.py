@@ -292,16 +292,16 @@ def test_a_damaged_result_is_made_again(interrupted: Path, whole: Path, monkeypa
 def test_what_failed_is_tried_again(bare: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from xaitool_gradcam.explainers import CAM
 
-    explain, images = CAM.explain, []
+    explain, images = CAM.explain_together, []  # CAM.explain asks it one question
 
-    def failing(self: CAM, subject: Any, some: Any, targets: Any) -> Any:
+    def failing(self: CAM, subject: Any, some: Any, questions: Any) -> Any:
         images.append(len(some))
         if len(images) > 1:  # not the trial before training
             raise ZeroDivisionError("in the plugin")
-        return explain(self, subject, some, targets)
+        return explain(self, subject, some, questions)
 
     with monkeypatch.context() as broken:
-        broken.setattr(CAM, "explain", failing)
+        broken.setattr(CAM, "explain_together", failing)
         with pytest.raises(PluginError, match="in the plugin") as caught:
             run(bare, set={"explain.methods": ["gradcam"], "train.epochs": 1}, out=out)
     assert len(caught.value.__notes__) == 1

@@ -95,6 +95,8 @@ def run_of(found: Triage | None = FOUND, rows: tuple[int, ...] = (3, 1, 40, 7), 
 class Keeping:
     """In place of what writes figures: keeps their names."""
 
+    keeps = True
+
     def __init__(self) -> None:
         self.names: list[str] = []
 

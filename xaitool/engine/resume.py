@@ -63,7 +63,7 @@ def reopen(
     folder: RunFolder,
     set: Mapping[str, Any] | Sequence[str],
     *,
-    allow_code: bool,
+    allow_code: bool = False,
     force: bool,
     warn: Callable[[str], None],
 ) -> Reopened | None:
