@@ -61,7 +61,7 @@ def test_quiet(tmp_path: Path) -> None:
         (["run", "quickstart", "--set", "train.epochs=many"], "--set train.epochs=many: train.epochs:"),
         (["run", "quickstart", "--set", "seed"], "--set seed"),
         (["run", "quickstart", "--set", "runtime.device=mps"], "asks for mps"),
-        (["run"], "Missing argument 'RECIPE'"),
+        (["run"], "Give a RECIPE to begin a run, or --resume RUN"),
         (["runn", "quickstart"], "No such command 'runn'"),
         (["recipe", "check", "quickstart", "--set", "model.use=resnet81"], "did you mean 'resnet18'?"),
     ],

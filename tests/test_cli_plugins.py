@@ -182,7 +182,7 @@ def test_show_tells_what_a_user_needs(call: Any) -> None:
         "kind explainer",
         "full name xaitool/gradcam",
         "code xaitool_gradcam.explainers:build_gradcam",
-        "Options of Grad-CAM and Grad-CAM++.",
+        "Options of the methods that look at layers.",
         "batch_size whole number >= 1 64",
         "Images explained at a time.",
     ):
