@@ -130,7 +130,7 @@ def test_bars_show_speed_and_time_left_in_a_terminal(tmp_path: Path) -> None:
         seen += chunk
     assert running.wait() == 0
     text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
-    for label in ("learning-rate search", "epoch 1/1", "testing", "gradcam for predicted"):
+    for label in ("learning-rate search", "epoch 1/1", "testing", "gradcam and gradcam++"):
         assert label in text
     assert re.search(r"epoch 1/1 .*\d+% +[\d,]+ images/s .*left +\d:\d\d:\d\d", text)
     assert re.search(r"learning-rate search .*\d+% +[\d,]+ images/s", text)

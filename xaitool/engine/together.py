@@ -42,7 +42,7 @@ def explain_group(
         images,
         [(group[label], targets[target]) for label, target in asked],
         seed=seed,
-        label=" and ".join(group),
+        label=" and ".join(group) if len(group) < 3 else f"{len(group)} explainers together",
         runtime=runtime,
         display=display,
     )
