@@ -34,7 +34,10 @@ ELSEWHERE = {
     "xaitool explain --model timm/resnet50 --classes imagenet.txt --images photos --out explained-by-resnet50",
 }
 # What a test changes to be done in seconds.
-SHORT = "--set train.epochs=1 --set dataset.train=500 --set dataset.test=64 --set explain.judge.images=8"
+SHORT = (
+    "--set train.epochs=1 --set dataset.train=500 --set dataset.test=64 --set explain.judge.images=8 "
+    "--set 'explain.select={misclassified: 4, correct: 1}'"
+)
 
 
 def indented(text: str) -> list[str]:
@@ -60,6 +63,7 @@ def commands() -> list[str]:
     return inline + indented(TEXT) + blocks  # what is compared at the end has been run before
 
 
+@pytest.mark.timeout(1500)  # five runs and three reports, one after the other
 def test_each_command_of_the_readme(tmp_path: Path) -> None:
     ran = []
     for command in commands():
