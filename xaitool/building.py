@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from xaitool.component import KINDS, Kind
+from xaitool.config import Origin
 from xaitool.errors import ComponentError
 from xaitool.plugins import catalog
 from xaitool.recipe.resolve import Resolved
 from xaitool.recipe.wording import hint, words_for
 from xaitool.suggest import did_you_mean
+
+Model = TypeVar("Model", bound=BaseModel)
 
 
 def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **options: Any) -> Any:
@@ -27,19 +31,29 @@ def build(kind: Kind, name: str, /, *, given: dict[str, Any] | None = None, **op
     return component(kind, name, options).build("build", **(given or {}))
 
 
-def component(kind: Kind, name: str, options: Mapping[str, Any], label: str | None = None) -> Resolved:
-    """The component `name` of a kind with its options checked, not built yet. Raises as :func:`build` does."""
+def component(
+    kind: Kind, name: str, options: Mapping[str, Any], label: str | None = None, *, refusal: str = ""
+) -> Resolved:
+    """The component `name` of a kind with its options checked, not built yet. Raises as :func:`build` does.
+
+    refusal: why options may not name code to be executed; empty where they may.
+    """
     if kind not in KINDS:
         raise ComponentError(f"there is no kind '{kind}'{did_you_mean(kind, KINDS)}; there are {', '.join(KINDS)}")
     offer = catalog().find(kind, name)
     with offer.blamed("build"):
         model = offer.component.load_config()
+    return Resolved(offer, checked(model, options, f"{kind} '{name}'", refusal), label or offer.component.name)
+
+
+def checked(model: type[Model], options: Any, what: str, refusal: str = "") -> Model:
+    """Options as a model has them. what: to call them in errors. Raises ComponentError with all that is wrong."""
     try:
-        config = model(**options)
+        given = dict(options) if isinstance(options, Mapping) else options
+        return model.model_validate(given, context=Origin(lambda _: Path(), refusal) if refusal else None)
     except ValidationError as error:
         problems = "; ".join(_told(each, model) for each in error.errors())
-        raise ComponentError(f"{kind} '{name}': {problems}") from error
-    return Resolved(offer, config, label or offer.component.name)
+        raise ComponentError(f"{what}: {problems}") from error
 
 
 def _told(detail: Any, model: type[Any]) -> str:

@@ -6,7 +6,11 @@ import hashlib
 import os
 import re
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from xaitool.errors import FolderError
 
 
 def write_whole(target: Path, data: bytes) -> None:
@@ -23,6 +27,24 @@ def write_whole(target: Path, data: bytes) -> None:
     except BaseException:
         beside.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def held(folder: Path, lock: str) -> Iterator[None]:
+    """Keep every other process out of a folder by a file in it; a killed one lets go of it. Raises FolderError."""
+    from filelock import FileLock, Timeout
+
+    holder = FileLock(folder / lock, timeout=0)
+    try:
+        holder.acquire()
+    except Timeout as error:
+        raise FolderError(f"another process is at work in {folder}; wait for it, or end it") from error
+    except OSError as error:
+        raise FolderError(f"cannot write in {folder}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        holder.release()
 
 
 def filename(text: str) -> str:

@@ -101,6 +101,8 @@ def test_a_grey_model(folder: Path) -> None:
         (["--model", "resnet18", "--classes", "c.txt", "--mean", "0.5", "--std", "0"], "--std should be above 0"),
         (["--model", "resnet18", "--classes", "c.txt", "--mean", "a,b,c"], "not a number a channel"),
         (["--model", "resnet18", "--classes", "c.txt", "--mean", "1,2"], "has 2 numbers"),
+        (["--model", "resnet18", "--classes", "c.txt", "--mean", "nan,0,0"], "nan in 'nan,0,0' is no number"),
+        (["--model", "{use: python, target: 'net:net'}", "--classes", "classes.txt"], "run with --allow-code"),
         (["--model", "resnet18", "--classes", "c.txt", "--size", "0"], "neither a number of pixels"),
         (["--model", "resnet18", "--classes", "c.txt", "--checkpoint", "a", "--random-weights"], "give one of them"),
         (["--model", "resnet18", "--classes", "c.txt"], "cannot read c.txt"),

@@ -50,7 +50,7 @@ def explain(
     targets: the class to explain, for all images or one each: a number, a name of `classes`, a tensor of numbers; None:
     the class that the model predicts.
     method: an explainer's name, a mapping with its options as a recipe has them (``{"use": "gradcam", "layers":
-    ["layer3"]}``), or a list of such: then maps are by method.
+    ["layer3"]}``; ``"smooth": {"noise": 0.1}`` among them), or a list of such: then maps are by method.
     seed: of whatever the explainer draws at random.
     Raises ExplainError, ImageError, ComponentError or PluginError, which say what is wrong.
     """
@@ -64,7 +64,7 @@ def explain(
         layers = () if cam_layers else find_layers(module, place.to_device(given.tensor[:2]))
         known = cam_layers or tuple(each.name for each in reversed(layers))
         subject = Subject(module, known, given.mean, given.std)
-        explainers = {label: methods.build(component) for label, component in wanted.items()}
+        explainers = {label: methods.build(component, seed) for label, component in wanted.items()}
         maps = {
             label: checked_maps(component, explainers[label], subject, given.tensor, chosen, seed=seed, place=place)
             for label, component in wanted.items()

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
-from xaitool.building import component
+from xaitool.building import checked, component
 from xaitool.contracts import Adjustable, Explainer
 from xaitool.engine.seams import Seam
+from xaitool.engine.smooth import smoothed
 from xaitool.errors import ExplainError
-from xaitool.recipe.resolve import Resolved
+from xaitool.recipe.resolve import OWN_KEYS, Resolved
+from xaitool.recipe.schema import SmoothSettings
 
 Method = str | Mapping[str, Any]
 
@@ -30,9 +33,15 @@ def components(methods: Method | Sequence[Method]) -> dict[str, Resolved]:
     return found
 
 
-def build(component: Resolved) -> Explainer:
-    """The explainer. Raises ExplainError where it would have to choose a layer, which takes a recipe."""
+def built(component: Resolved, seed: int) -> Explainer:
+    """The explainer, smoothed where it is to be. seed: of the noise."""
     explainer = Seam(component).explainer(component.build("explain"))
+    return smoothed(explainer, component.smooth, seed) if component.smooth else explainer
+
+
+def build(component: Resolved, seed: int) -> Explainer:
+    """The explainer. Raises ExplainError where it would have to choose a layer, which takes a recipe."""
+    explainer = built(component, seed)
     if isinstance(explainer, Adjustable) and explainer.automatic:
         raise ExplainError(
             f"{component.label}: a layer is chosen by measuring (layers: auto) on test images kept apart for it, as "
@@ -46,6 +55,9 @@ def _component(method: Any) -> Resolved:
         return component("explainer", method, {})
     if not isinstance(method, Mapping) or not isinstance(method.get("use"), str):
         raise ExplainError(f"method {method!r} is neither a name nor a mapping such as {{'use': 'gradcam'}}")
-    options = {str(key): value for key, value in method.items() if key not in ("use", "as")}
-    label = method.get("as")
-    return component("explainer", method["use"], options, None if label is None else str(label))
+    options = {str(key): value for key, value in method.items() if key not in OWN_KEYS["explainer"]}
+    label, smooth = method.get("as"), method.get("smooth")
+    found = component("explainer", method["use"], options, None if label is None else str(label))
+    if smooth is None:
+        return found
+    return replace(found, smooth=checked(SmoothSettings, smooth, f"explainer '{method['use']}': smooth"))

@@ -23,7 +23,9 @@ def _numbers(_context: click.Context, _parameter: click.Parameter, text: str | N
         numbers = tuple(float(part) for part in text.split(",")) if text else ()
     except ValueError as error:
         raise click.BadParameter(f"{text!r} is not a number a channel, as in 0.485,0.456,0.406") from error
-    if len(numbers) not in (0, 1, 3) or not all(abs(number) < 1e6 for number in numbers):
+    if odd := [number for number in numbers if not abs(number) < 1e6]:
+        raise click.BadParameter(f"{odd[0]:g} in {text!r} is no number, or too large for one of a channel")
+    if len(numbers) not in (0, 1, 3):
         raise click.BadParameter(f"{text!r} has {len(numbers)} numbers; give 3, or 1 for a model of grey images")
     return numbers
 
@@ -98,7 +100,7 @@ def _size(_context: click.Context, _parameter: click.Parameter, text: str | None
     show_default=True,
     help="What computes.",
 )
-@click.option("--allow-code", is_flag=True, help="Let the RUN's recipe name Python code to be executed.")
+@click.option("--allow-code", is_flag=True, help="Let the RUN's recipe or the --model name Python code to be executed.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but DIR at the end.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object instead: what came of it, or its error.")
 def explain(run: Path | None, out: Path, quiet: bool, as_json: bool, **options: Any) -> None:
@@ -187,7 +189,7 @@ def _source(run: Path | None, options: dict[str, Any], display: Display) -> Sour
             _parsed("--model", options["model"]),
             read_classes(options["classes"]),
             methods,
-            **{name: options[name] for name in ("checkpoint", "random_weights", "mean", "std", "size")},
+            **{name: options[name] for name in ("checkpoint", "random_weights", "mean", "std", "size", "allow_code")},
         )
     found = locate(run)
     if found.folder != run.expanduser():

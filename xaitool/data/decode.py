@@ -7,6 +7,8 @@ inks, a camera held on its side) comes out as them. Importing this module import
 from __future__ import annotations
 
 import io
+import os
+import stat
 import struct
 import warnings
 from pathlib import Path
@@ -40,6 +42,8 @@ def decode(source: Path | str | bytes | BinaryIO, name: str | None = None, max_p
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of odd metadata, and of sizes: that is judged here
+            if isinstance(source, Path | str) and _waits(os.stat(source).st_mode):  # noqa: PTH116 - a string as well
+                raise ImageError(name, "it is no file, but a pipe, a socket or a device")
             with Image.open(file) as image:
                 width, height = image.size
                 if width * height > max_pixels:
@@ -65,6 +69,11 @@ def to_rgb(image: Image.Image) -> Any:
         image = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image)
     return np.array(image.convert("RGB"))
+
+
+def _waits(mode: int) -> bool:
+    """Whether what has this mode is no file: it would keep its reader waiting for ever."""
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode))
 
 
 def _eight_bits(image: Image.Image) -> NDArray[np.uint8]:

@@ -9,13 +9,13 @@ import math
 import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from xaitool.errors import FolderError
-from xaitool.files import filename, write_whole
+from xaitool.files import filename, held, write_whole
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,22 +47,9 @@ class RunFolder:
             raise FolderError(f"cannot make a run folder in {parent}: {error.strerror or error}") from error
         raise FolderError(f"cannot find a free name for a run folder in {parent}")
 
-    @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> AbstractContextManager[None]:
         """Keep every other process out of the folder; a process that is killed lets go of it. Raises FolderError."""
-        from filelock import FileLock, Timeout
-
-        lock = FileLock(self.path / "run.lock", timeout=0)
-        try:
-            lock.acquire()
-        except Timeout as error:
-            raise FolderError(f"another process is at work in {self.path}; wait for it, or end it") from error
-        except OSError as error:
-            raise FolderError(f"cannot write in {self.path}: {error.strerror or error}") from error
-        try:
-            yield
-        finally:
-            lock.release()
+        return held(self.path, "run.lock")
 
     def command(self) -> str:
         """The command that goes on with this run."""

@@ -25,7 +25,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
 
     Raises CheckpointError where there is none, or where it would take executing code to read it.
     """
-    file = path / _RUNS_WEIGHTS if path.is_dir() else path
+    file = weights_file(path)
     if not file.is_file():
         raise CheckpointError(f"there is no checkpoint {file}")
     try:
@@ -37,6 +37,11 @@ def read_state(path: Path) -> dict[str, Tensor]:
         ) from error
     except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
         raise CheckpointError(f"{file} cannot be read as weights: {_first_line(error)}") from error
+
+
+def weights_file(path: Path) -> Path:
+    """The file itself; of a run's folder, the one that has its weights."""
+    return path / _RUNS_WEIGHTS if path.is_dir() else path
 
 
 def _loaded(file: Path) -> Any:

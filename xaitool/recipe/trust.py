@@ -15,6 +15,13 @@ REFUSAL = (
 )
 
 
+# Of code that a command or a program names itself, outside any recipe.
+NOT_ALLOWED = (
+    "this is Python code that would be executed; look at the code, and then run with --allow-code (in Python: "
+    "allow_code=True)"
+)
+
+
 def trusted(source: Source) -> bool:
     """Whether the user allows code, or the recipe lies in or below one of the trusted folders, which are absolute."""
     if source.allow_code:

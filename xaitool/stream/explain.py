@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import sqlite3
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,8 +15,9 @@ from xaitool.engine.progress import Display
 from xaitool.engine.randomness import derive, kept
 from xaitool.engine.runtime import Runtime
 from xaitool.errors import ExplainError, FolderError
+from xaitool.files import held
 from xaitool.stream.listing import Listing, printable
-from xaitool.stream.manifest import Manifest
+from xaitool.stream.manifest import LOCK, NAME, Manifest
 from xaitool.stream.page import write_page
 from xaitool.stream.shards import Shard, explain_shard, shard_name
 from xaitool.stream.source import Source
@@ -79,6 +82,11 @@ def explain_files(
         return _explain(source, images, folder, command, target, runtime, display, shard, seed)
     except OSError as error:
         raise FolderError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
+    except sqlite3.Error as error:
+        raise FolderError(
+            f"the list of files, {folder / _LISTING}, cannot be written or read ({error}): look whether the disk is "
+            "full and the folder may be written to; where the list was taken away, name a new folder with --out"
+        ) from error
 
 
 def _explain(
@@ -93,6 +101,26 @@ def _explain(
     seed: int,
 ) -> Outcome:
     manifest = Manifest.read(folder, command)
+    if manifest and _finished(manifest, folder):
+        return _outcome(manifest, folder, manifest.shards)
+    if manifest is None:
+        _check_there(images)
+    with _held(folder):
+        return _go_on(source, images, folder, command, target, runtime, display, size, seed)
+
+
+def _go_on(
+    source: Source,
+    images: Sequence[Path],
+    folder: Path,
+    command: dict[str, Any],
+    target: str,
+    runtime: Runtime,
+    display: Display,
+    size: int,
+    seed: int,
+) -> Outcome:
+    manifest = Manifest.read(folder, command)  # again, as another process may have gone on until now
     if manifest is None:
         listing = _listed(images, folder, target, source.classes)
         manifest = Manifest(command, len(listing))
@@ -114,11 +142,39 @@ def _explain(
             manifest.skipped += len(found.skipped)
             manifest.write(folder)
             bar(len(found.skipped))
-    if manifest.state != "finished" or not (folder / "report.html").is_file():
+    if not _finished(manifest, folder):
         write_page(source, manifest, listing, folder, size)
         manifest.state = "finished"
         manifest.write(folder)
+    return _outcome(manifest, folder, before)
+
+
+def _finished(manifest: Manifest, folder: Path) -> bool:
+    return manifest.state == "finished" and (folder / "report.html").is_file()
+
+
+def _outcome(manifest: Manifest, folder: Path, before: int) -> Outcome:
     return Outcome(folder, manifest.files, manifest.explained, manifest.skipped, before)
+
+
+@contextmanager
+def _held(folder: Path) -> Iterator[None]:
+    """Keep other processes out of the folder, which is made where it is not there.
+
+    Where nothing has come to be in it, nothing is left behind.
+    """
+    there = folder.is_dir()
+    folder.mkdir(parents=True, exist_ok=True)
+    with held(folder, LOCK):
+        try:
+            yield
+        except BaseException:
+            if not (folder / NAME).exists():
+                for each in [*folder.glob(f"*{_LISTING}*"), folder / LOCK]:
+                    each.unlink(missing_ok=True)
+                if not there:
+                    folder.rmdir()
+            raise
 
 
 def _check_target(target: str, classes: Sequence[str]) -> None:
@@ -130,28 +186,22 @@ def _check_target(target: str, classes: Sequence[str]) -> None:
         )
 
 
-def _listed(images: Sequence[Path], folder: Path, target: str, classes: Sequence[str]) -> Listing:
-    """The files, listed in `folder`, which is made where it is not there. Raises FolderError, ExplainError."""
+def _check_there(images: Sequence[Path]) -> None:
     for each in images:
         if not each.exists():
             raise FolderError(f"there are no images in {each}: it is not there")
-    there = folder.is_dir()
-    folder.mkdir(parents=True, exist_ok=True)
-    try:
-        listing = Listing.make(folder / _LISTING, images, leave_out=folder)
-        if target == "true":
-            for name, file in listing.folders():
-                if name not in classes:
-                    hint = did_you_mean(name, classes) or f"; the classes are {', '.join(classes[:12])}"
-                    raise ExplainError(
-                        f"target true takes a file's folder for its class; {file} lies in '{name}', which is none{hint}"
-                    )
-    except BaseException:
-        for each in folder.glob(f"*{_LISTING}*"):
-            each.unlink()
-        if not there:
-            folder.rmdir()
-        raise
+
+
+def _listed(images: Sequence[Path], folder: Path, target: str, classes: Sequence[str]) -> Listing:
+    """The files, listed in `folder`. Raises FolderError, ExplainError."""
+    listing = Listing.make(folder / _LISTING, images, leave_out=folder)
+    if target == "true":
+        for name, file in listing.folders():
+            if name not in classes:
+                hint = did_you_mean(name, classes) or f"; the classes are {', '.join(classes[:12])}"
+                raise ExplainError(
+                    f"target true takes a file's folder for its class; {file} lies in '{name}', which is none{hint}"
+                )
     return listing
 
 

@@ -81,7 +81,7 @@ class Listing:
 
     @contextmanager
     def _opened(self) -> Iterator[sqlite3.Connection]:
-        with closing(sqlite3.connect(f"file:{self._path.absolute().as_posix()}?mode=ro", uri=True)) as database:
+        with closing(sqlite3.connect(f"{self._path.absolute().as_uri()}?mode=ro", uri=True)) as database:
             yield database
 
 

@@ -12,6 +12,7 @@ from xaitool.errors import FolderError
 from xaitool.files import write_whole
 
 NAME = "explain.json"
+LOCK = "explain.lock"
 VERSION = 1
 
 
@@ -82,4 +83,4 @@ def _short(value: Any) -> str:
 
 def _foreign(folder: Path) -> bool:
     """Whether there is anything in it but what a listing that was broken off leaves."""
-    return any(not each.name.startswith((".files.sqlite", "files.sqlite")) for each in folder.iterdir())
+    return any(not each.name.startswith((".files.sqlite", "files.sqlite", LOCK)) for each in folder.iterdir())

@@ -21,7 +21,9 @@ from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam
 from xaitool.errors import ComponentError, ExplainError, FolderError, XaitoolError
 from xaitool.layers import find_layers
+from xaitool.models.checkpoint import weights_file
 from xaitool.recipe.resolve import Recipe, Resolved
+from xaitool.recipe.trust import NOT_ALLOWED
 from xaitool.results import Run
 
 # What networks for photographs are trained with, torchvision's all and most of timm's.
@@ -75,7 +77,8 @@ def from_run(run: Run, wanted: Methods, *, allow_code: bool = False) -> Source:
     chosen = _of_the_run(wanted, own)
     subject = _subject(bundle, preprocess)
     explainers = {
-        label: _with_layer(each, subject, run if own.get(label) is each else None) for label, each in chosen.items()
+        label: _with_layer(each, subject, run if own.get(label) is each else None, recipe.settings.seed)
+        for label, each in chosen.items()
     }
     identity = {"run": str(run.folder.resolve()), "weights": digest(weights)}
     verdicts = {label: record["words"] for label, record in run.verdicts.items() if own.get(label) is chosen.get(label)}
@@ -93,13 +96,14 @@ def from_model(
     mean: tuple[float, ...] = (),
     std: tuple[float, ...] = (),
     size: tuple[int, int] | None = None,
+    allow_code: bool = False,
 ) -> Source:
     """A model by name (``resnet18``, ``timm/resnet50``) or as a recipe has it; without a checkpoint, pretrained.
 
     Where they are not given, mean and std are what the model itself says, or else ImageNet's, and the size is 224×224.
-    Raises ComponentError, XaitoolError or PluginError.
+    allow_code: whether the model may be Python code to be executed. Raises ComponentError, XaitoolError or PluginError.
     """
-    resolved = _model(model, checkpoint, random_weights)
+    resolved = _model(model, checkpoint, random_weights, allow_code)
     _check_head(resolved, {}, len(classes))
     channels = len(mean) or 3
     bundle = _built(resolved, len(classes), (channels, *(size or USUAL_SIZE)), 0)
@@ -111,8 +115,10 @@ def from_model(
     preprocess = Preprocess(mean, std, size or USUAL_SIZE)
     subject = _subject(bundle, preprocess)
     chosen = methods.components(list(wanted) or "gradcam")
-    explainers = {label: _with_layer(each, subject, None) for label, each in chosen.items()}
-    identity = {"model": resolved.as_recipe(), "checkpoint": digest(checkpoint) if checkpoint else None}
+    explainers = {label: _with_layer(each, subject, None, 0) for label, each in chosen.items()}
+    weights = getattr(resolved.config, "checkpoint", None)
+    content = digest(weights_file(Path(weights).expanduser())) if weights else None
+    identity = {"model": resolved.as_recipe(), "checkpoint": content}
     title = getattr(resolved.config, "name", None) or resolved.label
     found = _source(title, subject, tuple(classes), preprocess, chosen, explainers, identity, {})
     return found if bundle.weights else replace(found, warnings=(_UNTRAINED,))
@@ -121,7 +127,7 @@ def from_model(
 def read_classes(path: Path) -> tuple[str, ...]:
     """Class names from a file, one a line, in the order of the model's outputs. Raises FolderError, ExplainError."""
     try:
-        lines = path.read_text("utf-8").splitlines()
+        lines = path.read_text("utf-8-sig").splitlines()  # some editors begin a file with a mark
     except (OSError, UnicodeDecodeError) as error:
         raise FolderError(f"cannot read {path}: {getattr(error, 'strerror', None) or error}") from error
     names = tuple(line.strip() for line in lines if line.strip())
@@ -223,9 +229,9 @@ def _of_the_run(wanted: Methods, own: Mapping[str, Resolved]) -> dict[str, Resol
     return chosen
 
 
-def _with_layer(component: Resolved, subject: Subject, run: Run | None) -> Explainer:
+def _with_layer(component: Resolved, subject: Subject, run: Run | None, seed: int) -> Explainer:
     """The explainer; one that is to choose its layer gets the one that the run has chosen for it."""
-    explainer = Seam(component).explainer(component.build("explain"))
+    explainer = methods.built(component, seed)
     if not (isinstance(explainer, Adjustable) and explainer.automatic):
         return explainer
     choice = (run.verdicts.get(component.label) or {}).get("layers") if run else None
@@ -238,7 +244,7 @@ def _with_layer(component: Resolved, subject: Subject, run: Run | None) -> Expla
     return chosen
 
 
-def _model(model: str | Mapping[str, Any], checkpoint: Path | None, random_weights: bool) -> Resolved:
+def _model(model: str | Mapping[str, Any], checkpoint: Path | None, random_weights: bool, allow_code: bool) -> Resolved:
     """The component and its options: ``USE``, ``USE/NAME`` or a mapping."""
     if isinstance(model, str):
         try:
@@ -266,7 +272,7 @@ def _model(model: str | Mapping[str, Any], checkpoint: Path | None, random_weigh
     elif not random_weights and not options.get("checkpoint"):
         usual = {"pretrained": True, "weights": "DEFAULT"}  # as timm calls it, and as torchvision does
         options = {**{key: each for key, each in usual.items() if key in fields}, **options}
-    return find("model", use, options)
+    return find("model", use, options, refusal="" if allow_code else NOT_ALLOWED)
 
 
 def _check_head(resolved: Resolved, told: Mapping[str, Any], classes: int) -> None:
