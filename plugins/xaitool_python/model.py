@@ -4,10 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
-import sys
 import traceback
-from collections.abc import Iterator
-from contextlib import contextmanager
 from functools import reduce
 from importlib import import_module
 from pathlib import Path
@@ -20,16 +17,18 @@ from xaitool.errors import ModelError
 from xaitool.models.bundle import bundle_of
 from xaitool.models.filling import fill
 from xaitool_python.config import Config
+from xaitool_python.importing import importable
 
 
 def build(config: Config, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:
     """The module that the target makes. Raises ModelError where it makes none, CheckpointError."""
-    with _importable(Path(config.folder).expanduser()):
-        module = _made(config, {"num_classes": num_classes, "input_size": input_size})
-    if config.checkpoint:
-        fill(module, config.checkpoint, num_classes)
     name = f"model python: {config.target}"
-    return bundle_of(name, module, num_classes, input_size, config.cam_layers, config.checkpoint or "")
+    # It is tried in here too: what its forward imports lies in the folder as well.
+    with importable(Path(config.folder).expanduser(), config.target.partition(":")[0]):
+        module = _made(config, {"num_classes": num_classes, "input_size": input_size})
+        if config.checkpoint:
+            fill(module, config.checkpoint, num_classes)
+        return bundle_of(name, module, num_classes, input_size, config.cam_layers, config.checkpoint or "")
 
 
 def _made(config: Config, known: dict[str, Any]) -> nn.Module:
@@ -64,14 +63,3 @@ def _told(error: Exception) -> str:
     frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[-1].filename != __file__ else ""
     return f"{type(error).__name__}: {error}{where}"
-
-
-@contextmanager
-def _importable(folder: Path) -> Iterator[None]:
-    """Look for packages in a folder first; the list of folders comes back as it was."""
-    before = list(sys.path)
-    sys.path.insert(0, str(folder.resolve()))
-    try:
-        yield
-    finally:
-        sys.path[:] = before

@@ -37,7 +37,9 @@ def _created(name: str, num_classes: int, input_size: tuple[int, int, int]) -> n
         raise ModelError(f"torchvision's classifiers take images of 3 channels, and these have {channels}")
     more: dict[str, Any] = {}
     if name in ("googlenet", "inception_v3"):
-        more = {"aux_logits": False, "init_weights": True}  # with them, training gives tuples
+        # Auxiliary logits make training give tuples. Their published weights want channels scaled in the model, where
+        # torchvision does so with published weights only; here it is always, so that a run's own weights fit as well.
+        more = {"aux_logits": False, "init_weights": True, "transform_input": True}
     elif name.startswith("vit_"):
         more = {"image_size": width}
     elif name.startswith("maxvit"):

@@ -6,6 +6,7 @@ import csv
 import random
 import re
 from collections.abc import Callable
+from io import BytesIO
 from pathlib import Path
 
 import numpy as np
@@ -152,6 +153,16 @@ def test_pixels_in_all_their_forms(model: nn.Module, tmp_path: Path) -> None:
         assert np.array_equal(found.pictures, pixels)
     assert xaitool.explain(model, paths, mean=MEAN, std=STD).images.names == ("0.png", "1.png", "2.png")
     assert len(xaitool.explain(model, Image.fromarray(pixels[0]), mean=MEAN, std=STD)) == 1
+
+
+def test_a_picture_that_cannot_be_read_is_told_by_its_number(model: nn.Module) -> None:
+    fine, file = Image.new("RGB", (32, 32)), BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (32, 32, 3), np.uint8)).save(file, "PNG")
+    cut = Image.open(BytesIO(file.getvalue()[:1000]))
+    bright = Image.fromarray(np.full((32, 32), 70_000, np.int32))
+    for image, reason in ((cut, "it is damaged: "), (bright, "its pixels range from 70000 to 70000")):
+        with pytest.raises(ImageError, match=f"image 1 cannot be read as an image: .*{reason}"):
+            xaitool.explain(model, [fine, image], mean=MEAN, std=STD)
 
 
 def test_pictures_of_any_size_are_scaled_and_cut() -> None:

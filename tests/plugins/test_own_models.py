@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 import sys
+import zipfile
 from collections import OrderedDict
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
+from random import Random
+from types import ModuleType
 from typing import Any
 
 import pytest
 import torch
+import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
@@ -131,6 +138,70 @@ def test_what_is_no_model_of_these_classes(code: Path, attribute: str, told: str
 def test_a_module_that_there_is_not(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="No module named 'nowhere'"):
         own(tmp_path / "nowhere.py", "build")
+
+
+def write(folder: Path, width: int, later: int = 0) -> Path:
+    """A folder with a module and the one that it imports, only when it is run; the width is the second's."""
+    folder.mkdir(exist_ok=True)
+    (folder / "own_net.py").write_text(LAZY)
+    (folder / "own_parts.py").write_text(f"import torch\nWIDTH = {width}\n")
+    time = (folder / "own_net.py").stat().st_mtime + later
+    os.utime(folder / "own_parts.py", (time, time))
+    return folder / "own_net.py"
+
+
+LAZY = """
+import own_parts
+from torch import nn
+
+class Net(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.head = nn.Conv2d(3, own_parts.WIDTH, 32)
+
+    def forward(self, images):
+        import own_late
+        return own_late.flat(self.head(images))
+"""
+LATE = "def flat(values):\n    return values.flatten(1)[:, :4]\n"
+
+
+@pytest.fixture
+def forgotten() -> Iterator[None]:
+    yield
+    for name in ("own_net", "own_parts", "own_late"):
+        sys.modules.pop(name, None)
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_each_folder_has_its_own_code_and_changed_code_is_imported_anew(tmp_path: Path) -> None:
+    one, two = write(tmp_path / "one", 4), write(tmp_path / "two", 5)
+    for path in (one, two):
+        (path.parent / "own_late.py").write_text(LATE)
+    path = list(sys.path)
+    first = own(one, "Net").module
+    assert type(own(one, "Net").module) is type(first)  # nothing has changed, nothing is imported again
+    assert own(two, "Net").module.head.out_channels == 5
+    assert first(torch.zeros(2, *SIZE)).shape == (2, 4)  # it still works
+    assert own(one, "Net").module.head.out_channels == 4
+    write(tmp_path / "one", 16, later=7)
+    assert own(one, "Net").module.head.out_channels == 16
+    assert sys.path == path
+
+
+@pytest.mark.usefixtures("forgotten")
+def test_code_that_the_user_has_imported_from_elsewhere_is_not_taken_for_the_folder_s(tmp_path: Path) -> None:
+    theirs, torch_before = ModuleType("own_net"), sys.modules["torch"]
+    theirs.__file__ = str(tmp_path / "elsewhere" / "own_net.py")
+    sys.modules["own_net"] = theirs
+    code = write(tmp_path / "one", 4)
+    with pytest.raises(ModelError, match="No module named 'own_late'"):
+        own(code, "Net")
+    assert sys.modules["own_net"] is theirs  # it failed, and all is as it was
+    assert "own_parts" not in sys.modules
+    (code.parent / "own_late.py").write_text(LATE)
+    assert own(code, "Net").module.head.out_channels == 4
+    assert sys.modules["torch"] is torch_before
 
 
 def test_weights_that_give_no_numbers(code: Path) -> None:
@@ -356,6 +427,42 @@ def test_files_that_are_cut_short_or_something_else(tmp_path: Path, name: str) -
             read_state(path)
 
 
+def test_every_damaged_byte_gives_weights_or_the_one_error(tmp_path: Path) -> None:
+    """Not each byte of it, but of each part of both layouts."""
+    path, random = tmp_path / "a.pt", Random(0)
+    for zipped in (True, False):
+        torch.save({"a": torch.zeros(2, 2), "b": torch.ones(3)}, path, _use_new_zipfile_serialization=zipped)
+        whole = path.read_bytes()
+        for _ in range(300):
+            damaged = bytearray(whole)
+            damaged[random.randrange(len(whole))] = random.randrange(256)
+            path.write_bytes(damaged)
+            with suppress(CheckpointError):
+                read_state(path)
+
+
+@pytest.mark.parametrize("error", [AssertionError(), AttributeError("x"), ImportError("x"), zipfile.BadZipFile("x")])
+def test_whatever_a_damaged_file_raises(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def fail(*_: Any, **__: Any) -> None:
+        raise error
+
+    (tmp_path / "a.pt").write_bytes(b"anything at all")
+    monkeypatch.setattr(torch, "load", fail)
+    with pytest.raises(CheckpointError, match=r"a\.pt cannot be read as weights"):
+        read_state(tmp_path / "a.pt")
+
+
+def test_images_that_no_memory_holds(code: Path) -> None:
+    with pytest.raises(ModelError, match=r"takes no images of 3x1000000000x1000000000"):
+        build(
+            "model",
+            "python",
+            given={"num_classes": 4, "input_size": (3, 10**9, 10**9)},
+            target=f"{code.stem}:Net",
+            folder=str(code.parent),
+        )
+
+
 def test_a_file_without_a_state_dict_and_no_file(tmp_path: Path) -> None:
     torch.save({"epoch": 3, "optimizer": {"lr": 0.1}}, tmp_path / "a.pt")
     with pytest.raises(CheckpointError, match=r"holds no state dict.* it holds epoch, optimizer"):
@@ -397,6 +504,22 @@ def test_pretrained_weights_with_a_head_of_ones_own(monkeypatch: pytest.MonkeyPa
     assert torch.equal(filled.conv1.weight, source.conv1.weight)
     assert filled.fc.weight.shape == (4, 512)
     assert equal(torchvisions("resnet18", 1000, weights="IMAGENET1K_V1").module, source)
+
+
+@pytest.mark.parametrize(("name", "size"), [("googlenet", 32), ("inception_v3", 75)])
+def test_published_weights_get_the_inputs_that_they_were_trained_on(
+    monkeypatch: pytest.MonkeyPatch, name: str, size: int
+) -> None:
+    published = torchvision.models.get_model(name, weights=None, init_weights=False).state_dict()
+    monkeypatch.setattr("torchvision.models._api.WeightsEnum.get_state_dict", lambda *_, **__: published)
+    theirs = torchvision.models.get_model(name, weights="DEFAULT").eval()
+    ours = torchvisions(name, 1000, (3, size, size), weights="DEFAULT").module.eval()
+    images = torch.randn(2, 3, size, size)
+    # Before anything else is done, so that random weights cannot hide it.
+    assert torch.equal(ours._transform_input(images), theirs._transform_input(images))
+    assert not torch.equal(ours._transform_input(images), images)
+    with torch.no_grad():
+        assert torch.equal(ours(images), theirs(images))
 
 
 def test_pretrained_weights_without_a_network(monkeypatch: pytest.MonkeyPatch) -> None:

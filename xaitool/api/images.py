@@ -14,7 +14,7 @@ from PIL import Image
 from torch import Tensor
 
 from xaitool.contracts import display
-from xaitool.data.decode import decode, to_rgb
+from xaitool.data.decode import decode, pixels_of
 from xaitool.data.preprocess import Preprocess
 from xaitool.errors import ExplainError, ImageError
 
@@ -64,7 +64,7 @@ class Images:
 def taken(
     images: Any, mean: Sequence[float] | None, std: Sequence[float] | None, size: int | Sequence[int] | None
 ) -> Images:
-    """The images as one tensor. Raises ExplainError for what is none, ImageError for a file that cannot be read."""
+    """The images as one tensor. Raises ExplainError for what is none, ImageError for one that cannot be read."""
     mean, std = _normalisation(mean, std)
     if isinstance(images, Sequence) and not isinstance(images, str) and images:
         if all(isinstance(each, Tensor) for each in images):
@@ -138,7 +138,7 @@ def _one(image: Any, number: int) -> Any:
                 raise ImageError(str(image), "there is no such file")
             return decode(Path(image))
         case Image.Image():
-            return to_rgb(image)
+            return pixels_of(image, f"image {number}")
         case np.ndarray() if image.dtype == np.uint8 and image.ndim == 3 and image.shape[2] in (1, 3):
             return np.repeat(image, 3, axis=2) if image.shape[2] == 1 else image
         case np.ndarray():

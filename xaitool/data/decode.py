@@ -30,11 +30,12 @@ _STEPS_OF_16_BITS = 257
 
 
 def decode(source: Path | str | bytes | BinaryIO, name: str | None = None, max_pixels: int = MAX_PIXELS) -> Any:
-    """An image's pixels: H×W×3 uint8, sRGB, rotated as its EXIF data say; the first frame where there are several.
+    """An image's pixels: H×W×3 uint8, rotated as its EXIF data say; the first frame where there are several.
 
     source: a path, a file's contents, or a binary file. name: what to call it in errors; left out, the path.
-    Transparent parts are shown on white. 16-bit grey is scaled to 8 bits; floating-point images are taken to range
-    from 0 to 1, or from 0 to 255 where a pixel exceeds 1.
+    Red, green and blue are the file's own numbers, whatever colour profile it comes with, as networks are trained on
+    them; other colours (CMYK, LAB) become sRGB. Transparent parts are shown on white. 16-bit grey is scaled to 8 bits;
+    floating-point images are taken to range from 0 to 1, or from 0 to 255 where a pixel exceeds 1.
     Raises ImageError where it is no image, damaged or cut short, or has more than `max_pixels` pixels.
     """
     name = name or (str(source) if isinstance(source, Path | str) else "<image>")
@@ -48,10 +49,18 @@ def decode(source: Path | str | bytes | BinaryIO, name: str | None = None, max_p
                 width, height = image.size
                 if width * height > max_pixels:
                     raise ImageError(name, f"{width}x{height} pixels are more than {max_pixels:,}, the most allowed")
-                return to_rgb(image)
+                return pixels_of(image, name)
     except ImageError:
         raise
     except Exception as error:  # decoders raise anything at a damaged file; each means the file is what is wrong
+        raise ImageError(name, _reason(error)) from error
+
+
+def pixels_of(image: Image.Image, name: str) -> Any:
+    """An opened image's pixels, as :func:`decode` gives them. Raises ImageError, which calls the image by this name."""
+    try:
+        return to_rgb(image)
+    except Exception as error:  # Pillow decodes a file no earlier than here, so that this is as in `decode`
         raise ImageError(name, _reason(error)) from error
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from torch import nn
+from torch import Tensor, nn
 
 # What hangs on a module, each a dictionary: its hooks, and the parts it is made of.
 _HOOKS = ("_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks")
@@ -30,7 +30,7 @@ class Guard:
         """What is not as it was, in words; empty where all is."""
         compared = {
             "its parts": any(not _same(_dicts(part, _PARTS), before) for part, before in self.parts),
-            "its weights": any(not value.equal(before.to(value.device)) for value, before in self.values),
+            "its weights": any(not _equal(value, before.to(value.device)) for value, before in self.values),
             "train or eval mode": any(part.training != before for part, before in self.modes),
             "hooks": any(not _same(_dicts(part, _HOOKS), before) for part, before in self.hooks),
             "requires_grad or .grad": any(
@@ -53,6 +53,13 @@ class Guard:
         for each, needed, gradient in self.gradients:
             each.requires_grad_(needed)
             each.grad = gradient
+
+
+def _equal(now: Tensor, before: Tensor) -> bool:
+    """Whether all values are the same; one that is no number stays the same by staying none."""
+    if now.equal(before):
+        return True
+    return now.shape == before.shape and bool(((now == before) | (now.isnan() & before.isnan())).all())
 
 
 def _dicts(part: nn.Module, kinds: tuple[str, ...]) -> dict[str, dict[Any, Any]]:

@@ -28,8 +28,7 @@ def bundle_of(
     grid, found by running it. weights: where they come from; empty: drawn at random.
     Raises ModelError where the module takes no such images, gives something else, or has no such layers.
     """
-    images = torch.randn(2, *input_size, generator=Generator().manual_seed(0))
-    logits = _tried(name, module, images)
+    images, logits = _tried(name, module, input_size)
     if not isinstance(logits, Tensor):
         raise ModelError(f"{name} gives a {type(logits).__name__}, not a tensor of N x classes scores")
     if tuple(logits.shape) != (2, num_classes):
@@ -50,12 +49,15 @@ def bundle_of(
     return ModelBundle(module, input_size, tuple(found), weights)
 
 
-def _tried(name: str, module: nn.Module, images: Tensor) -> Any:
+def _tried(name: str, module: nn.Module, input_size: tuple[int, int, int]) -> tuple[Tensor, Any]:
+    """Two images of noise, and what the module makes of them."""
     try:
+        images = torch.randn(2, *input_size, generator=Generator().manual_seed(0))
         with borrowed(module), torch.no_grad():
-            return module.eval()(images)
-    except Exception as error:  # a module that is not ours may raise anything at images it does not take
-        size = "x".join(map(str, images.shape[1:]))
+            return images, module.eval()(images)
+    except Exception as error:  # a module that is not ours may raise anything at images it does not take, and torch
+        # at images that no memory holds
+        size = "x".join(map(str, input_size))
         raise ModelError(
             f"{name} takes no images of {size} (channels x height x width): {type(error).__name__}: {error}"
         ) from error

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import pickle
+import struct
 import warnings
+import zipfile
+import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -18,6 +21,12 @@ from xaitool.errors import CheckpointError
 # Where training scripts keep a model's state dict among an optimizer's and the like, the likeliest first.
 _KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
 _RUNS_WEIGHTS = "model.safetensors"  # in the folder of a run
+
+# What reading a damaged file raises, by the place of the damage; ValueError and LookupError take in those of encodings.
+_DAMAGES = (
+    *(SafetensorError, zipfile.BadZipFile, struct.error, zlib.error, OSError, RuntimeError, EOFError, MemoryError),
+    *(ValueError, LookupError, TypeError, AssertionError, AttributeError, ImportError, ArithmeticError),
+)
 
 
 def read_state(path: Path) -> dict[str, Tensor]:
@@ -35,7 +44,7 @@ def read_state(path: Path) -> dict[str, Tensor]:
             f"{file} holds more than tensors, or is damaged: reading it could execute code, so it is not read "
             f"({_first_line(error)}). Save the weights alone, with torch.save(model.state_dict(), ...) or safetensors"
         ) from error
-    except (SafetensorError, OSError, RuntimeError, EOFError, ValueError, LookupError, TypeError) as error:
+    except _DAMAGES as error:
         raise CheckpointError(f"{file} cannot be read as weights: {_first_line(error)}") from error
 
 
