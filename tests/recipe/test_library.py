@@ -237,7 +237,7 @@ def test_every_component_and_every_option_is_in_the_schema(schema: dict[str, Any
             assert slot["required"][0] == "use"
             assert slot["additionalProperties"] is False
             fields = offer.component.load_config().model_fields
-            own = {"use", "as"} if kind in ("explainer", "metric") else {"use"}
+            own = {"explainer": {"use", "as", "smooth"}, "metric": {"use", "as"}}.get(kind, {"use"})
             assert slot["properties"].keys() - own == {field.alias or name for name, field in fields.items()}
             assert all("description" in slot["properties"][name] for name in fields), offer.full_name
 
