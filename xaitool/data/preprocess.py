@@ -42,7 +42,7 @@ class Preprocess:
             self._pipeline.set_random_seed(0)
             try:
                 pixels = self._pipeline(image=np.ascontiguousarray(pixels))["image"]
-            except Exception as error:
+            except Exception as error:  # a transform of anybody's may raise anything
                 raise ValueError(f"the transforms fail on it: {error}") from error
         if self.size and pixels.shape[:2] != self.size:
             height, width = self.size

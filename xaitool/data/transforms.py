@@ -70,7 +70,7 @@ def rehearse(pipeline: Any, *sizes_in: tuple[int, int]) -> None:
             pipeline.set_random_seed(seed)
             try:
                 result = pipeline(image=image)["image"]
-            except Exception as error:
+            except Exception as error:  # a transform of anybody's may raise anything
                 raise ValueError(f"the transforms fail on an image of {height}x{width} pixels: {error}") from error
             if result.dtype != np.uint8 or result.ndim != 3 or result.shape[2] != 3:
                 raise ValueError(f"the transforms give {result.dtype} {result.shape}, not uint8 of height x width x 3")
