@@ -45,10 +45,8 @@ class Run:
 
     def did(self, stage: str) -> bool:
         """Whether the run has come to the end of a stage, and what the stage keeps is there to be read."""
-        journal = self.journal
-        stopped = journal["state"] != "finished" and journal["stage"] == stage
-        partly = bool(journal["stages"].get(stage, {}).get("failed"))  # some explainers; what the others gave is there
-        return (stage in journal["done"] or partly) and not stopped
+        # Where some explainers failed, the stage is to be tried again; what the others gave is there.
+        return stage in self.journal["done"] or bool(self.journal["stages"].get(stage, {}).get("failed"))
 
     @property
     def trained(self) -> bool:
