@@ -33,8 +33,12 @@ test-kill: setup ## kill a run twenty times, and see that it ends as one that ne
 test-fuzz: setup ## change recipes at random ten thousand times, and see that none gives a traceback
 	XAITOOL_TEST_FUZZ=10000 $(BIN)/python -m pytest -q -n $(JOBS) tests/recipe/test_fuzz.py
 
-bench: setup ## what explaining costs, against a forward pass and its peers
-	$(BIN)/python tests/benchmarks/explaining.py
+bench: setup ## what explaining, judging, training, loading and starting cost, against plain PyTorch and peers
+	KINETO_LOG_LEVEL=5 $(BIN)/python tests/benchmarks/explaining.py
+	$(BIN)/python tests/benchmarks/judging.py
+	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/loading.py
+	$(BIN)/python tests/benchmarks/starting.py
 
 lint: setup ## ruff
 	$(BIN)/ruff check .

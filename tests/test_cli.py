@@ -114,7 +114,8 @@ def test_bars_show_speed_and_time_left_in_a_terminal(tmp_path: Path) -> None:
 
     ours, theirs = pty.openpty()
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "TERM": "xterm", "COLUMNS": "120", "LINES": "40"}
-    changes = ["train.epochs=1", "dataset.test=64"]
+    changes = ["train.epochs=1", "dataset.train=1600", "dataset.test=64", "train.scheduler.num_iter=40"]
+    changes += ["explain.metrics=[]", "explain.methods=[gradcam, gradcam++]"]
     running = subprocess.Popen(
         command("run", "quickstart", changes=changes), cwd=tmp_path, env=environment, stderr=theirs, stdout=theirs
     )

@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 from two_runs import TRUE, make_run
 
+from xaitool import Run
 from xaitool.cli import main
 
 Program = Callable[..., tuple[int, str, str]]
@@ -54,6 +55,17 @@ def test_the_report_and_its_figures_are_made_again(program: Program, runs: Path)
     drawn = {each.name for each in (runs / "first/early/figures").iterdir()}
     assert {"training_curves.png", "confusion_matrix.png"} <= drawn
     assert not any(each.endswith(".svg") for each in drawn)
+
+
+def test_what_is_printed_meanwhile_is_no_part_of_the_output(
+    program: Program, runs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def chatty(run: Run) -> list[Any]:
+        print("chatter")
+        return []
+
+    monkeypatch.setattr("xaitool.report.write.plugin_sections", chatty)
+    assert program("runs/first/early") == (0, "runs/first/early/report.html\n", "chatter\n")
 
 
 def test_charts_are_written_as_svg_too_where_it_is_asked_for(program: Program, runs: Path) -> None:
@@ -152,7 +164,7 @@ def spoiled(runs: Path, kind: str) -> Path:
         ("foreign", "run.json is damaged: it holds list, not an object"),
         ("other", "was not written by a run of xaitool"),
         ("damaged", "run.json is damaged"),
-        ("unfinished", "none of the 1 runs in"),
+        ("unfinished", "the one run in"),
     ],
 )
 @pytest.mark.parametrize("second", [(), ("runs/first/early",)])
@@ -173,7 +185,7 @@ def test_a_run_without_test_results_has_a_report_but_cannot_be_compared(program:
     assert (status, out) == (0, f"{untested}/report.html\n")
     status, out, err = program(untested, "runs/first/early")
     assert (status, out) == (2, "")
-    assert "has no test results (metrics.json and predictions.csv): the run is failed in stage fit" in err
+    assert "has no test results (metrics.json and predictions.csv): the run has failed in stage fit" in err
 
 
 @pytest.mark.parametrize(

@@ -72,8 +72,9 @@ def only_folder(at: Path) -> Path:
 
 
 def hint(at: Path) -> str:
-    """The line that says how to go on."""
-    return f"to go on from there: xaitool run --resume {only_folder(at).relative_to(at)}\n"
+    """The lines that say how to go on after a training that failed."""
+    on = f"to go on from there: xaitool run --resume {only_folder(at).relative_to(at)}"
+    return f"{on}\nwith another setting: add --set KEY=VALUE --force\n"
 
 
 def untrained(stages: Stages, *_: Any) -> Any:
@@ -98,7 +99,9 @@ def test_it_ends_with_one_table_and_redirected_it_is_plain_text(program: Program
     assert "judged: 1 explainer on 30 images" in before
     assert max(map(len, end)) <= 80
     names = [re.split(" {2,}", line)[0] for line in end[1:] if line and not line.startswith(" ")]
-    assert names[:7] == ["accuracy", "mistakes", "worst classes", "explainer", "gradcam", "explainer", "gradcam"]
+    facts, tables = names[:4], names[4:8]
+    assert facts == ["accuracy", "chance", "mistakes", "worst classes"]
+    assert tables == ["explainer", "gradcam"] * 2
     assert end[-1] == f"folder         {folder.relative_to(tmp_path)}"
     words = json.loads((folder / "verdicts.json").read_text())["gradcam"]["words"]
     assert words in " ".join(" ".join(end).split())
@@ -165,6 +168,49 @@ def test_a_run_that_failed_on_its_way_has_no_table(
     assert (status, out) == (2, "")
     assert "failed after" not in told
     assert told.endswith(f"error: the loss is no number\n{hint(tmp_path)}")
+
+
+def test_how_to_go_on_allows_the_code_that_was_allowed(program: Program, tmp_path: Path, monkeypatch: Any) -> None:
+    def stopped(*_: Any) -> Any:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Stages, "fit", stopped)
+    *_, told = program("--allow-code")
+    assert told.endswith(f"xaitool run --resume {only_folder(tmp_path).relative_to(tmp_path)} --allow-code\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "Give a RECIPE to begin a run"),
+        (["quickstart", "--force"], "--force goes with --resume"),
+        (["--resume", "x", "--out", "y"], "--out does not go with --resume"),
+        (["quickstart", "--bogus"], "No such option"),
+    ],
+)
+def test_json_is_told_of_a_wrong_command_line_too(
+    capfd: pytest.CaptureFixture[str], arguments: list[str], message: str
+) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(["run", "--json", *arguments])
+    out, told = capfd.readouterr()
+    found = json.loads(out)
+    assert (stopped.value.code, found["exit_status"]) == (2, 2)
+    assert message in found["error"]
+    assert message in told
+
+
+def test_of_several_processes_one_tells_of_a_wrong_command_line(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told = []
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        with pytest.raises(SystemExit) as stopped:
+            main(["run", "--json", "quickstart", "--bogus"])
+        told.append((stopped.value.code, *map(bool, capfd.readouterr())))
+    assert told == [(2, True, True), (2, False, False)]
 
 
 @pytest.mark.parametrize(("error", "status", "message"), [(KeyboardInterrupt, 130, "interrupted"), (ValueError, 1, "")])

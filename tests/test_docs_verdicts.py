@@ -47,9 +47,7 @@ def test_every_control_is_told() -> None:
 @pytest.mark.parametrize(
     "rule",
     [
-        f"{intervals.LEVEL:.0%} percentile bootstraps over the images, {intervals.RESAMPLES} resamples".replace(
-            "%", " %"
-        ),
+        f"{intervals.LEVEL:.0%} percentile bootstraps over the images, {intervals.RESAMPLES} resamples",
         f"the margin: {verdict.MARGIN:g} of the",
         f"fewer than {verdict.FEWEST} images",
         f"below {verdict.SAME_MAP:g} with its whole interval",

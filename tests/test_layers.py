@@ -262,3 +262,9 @@ def test_names_of_layers() -> None:
         named_layers(module, ["layr4"])
     with pytest.raises(ExplainError, match="no layer 'xyz'; the model suggests layer3, layer4"):
         named_layers(module, ["xyz"], ("layer3", "layer4"))
+
+
+def test_images_that_are_the_same_everywhere_do_not_hide_the_layers() -> None:
+    """Blank scans: without padding, all that a layer gives for them is the same everywhere."""
+    module = nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(4, 3))
+    assert [each.name for each in find_layers(module, torch.zeros(2, 3, 16, 16))] == ["1", "0"]

@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from xaitool.judge.intervals import Interval
+from xaitool.judge.shortcut import Effect, Finding, Pair, Pointing
 from xaitool.results import Run
 from xaitool.summary import Confusion, Summary, WorstClass
 
@@ -20,7 +23,10 @@ CONTROLS = {
     "a Sobel edge map": 0.6,
     "its own mean map": 0.4,
 }
-NOT_JUDGED = {"words": "not judged", "faithfulness": None, "rival": None, "model": None, "object": None}
+NOT_JUDGED = {
+    **{"words": "not judged", "faithfulness": None, "rival": None, "model": None, "object": None},
+    "coverage": None,
+}
 WIDTHS = pytest.mark.parametrize("width", [60, 80])
 
 
@@ -28,11 +34,16 @@ def judged(faithfulness: str = "faithful", words: str = "", leads: dict[str, flo
     """A record of verdicts.json."""
     score = {"metric": "abpc", "aspect": "faithfulness", "mean": 0.5, "low": 0.45, "high": 0.55, "n": 100}
     controls = [
-        {"name": name, "mean": 0.5 - lead, "difference": {"mean": lead, "n": 100}, "measured": True}
+        {
+            **{"name": name, "mean": 0.5 - lead, "low": 0.0, "high": 1.0, "n": 100},
+            "difference": {"mean": lead, "low": lead - 0.05, "high": lead + 0.05, "n": 100},
+            **{"measured": True, "margin": 0.0},
+        }
         for name, lead in leads.items()
     ]
     record = {"words": words or faithfulness, "faithfulness": faithfulness, "rival": None, "model": "about the model"}
-    return {**record, "object": None, "scores": [score], "controls": controls, "layers": None, **more}
+    judged = {"object": None, "scores": [score], "controls": controls, "layers": None, "coverage": None}
+    return {**record, **judged, **more}
 
 
 def figures(confusion: list[list[int]], names: list[str]) -> Any:
@@ -80,7 +91,8 @@ def test_it_is_one_compact_block(made: Any, tmp_path: Path, monkeypatch: pytest.
     assert made(verdicts={"gradcam": judged(words="faithful; about the model"), "lime": lime}).lines() == [
         "pets: finished in 1 min 2 s",
         "",
-        "accuracy       73.33% of 30 test images",
+        "accuracy       73.33% of 30 test images (95% interval 55.6 to 85.8%)",
+        "chance         33.3%, by always naming one class",
         "mistakes       8, most often dog taken for cat (5 times)",
         "worst classes  dog 50.0% recall, cat 80.0%, eel 90.0%",
         "",
@@ -89,11 +101,11 @@ def test_it_is_one_compact_block(made: Any, tmp_path: Path, monkeypatch: pytest.
         "lime           image-specific, but a centred Gaussian does better (by 0.100);",
         "               about the model; finds the object",
         "",
-        "explainer        abpc     95 % interval    n  hardest to beat     ahead by",
+        "explainer        abpc      95% interval    n  hardest to beat     ahead by",
         "gradcam        +0.500  +0.450 to +0.550  100  a centred Gaussian    +0.200",
         "lime           +0.500  +0.450 to +0.550  100  a centred Gaussian    -0.100",
         "",
-        "findings       - lime is not faithful: a centred Gaussian does as well or better",
+        "findings       - lime is not faithful: a centred Gaussian does better",
         "",
         "report         runs/pets/one/report.html",
     ]
@@ -111,6 +123,9 @@ def test_scripts_get_the_same_by_documented_names(made: Any, tmp_path: Path) -> 
         "error": None,
         "seconds": 61.5,
         "accuracy": 22 / 30,
+        "accuracy_low": pytest.approx(0.5555, abs=1e-4),
+        "accuracy_high": pytest.approx(0.8582, abs=1e-4),
+        "chance": 1 / 3,
         "images": 30,
         "misclassified": 8,
         "worst_classes": [
@@ -118,7 +133,7 @@ def test_scripts_get_the_same_by_documented_names(made: Any, tmp_path: Path) -> 
             {"name": "cat", "recall": 0.8, "images": 10},
             {"name": "eel", "recall": 0.9, "images": 10},
         ],
-        "commonest_confusion": {"true": "dog", "predicted": "cat", "count": 5},
+        "commonest_confusion": {"true": "dog", "predicted": "cat", "count": 5, "tied": 0},
         "verdicts": {
             "gradcam": {
                 "words": "faithful",
@@ -139,6 +154,20 @@ def test_scripts_get_the_same_by_documented_names(made: Any, tmp_path: Path) -> 
     assert json.loads(json.dumps(told, allow_nan=False)) == told
 
 
+def test_of_confusions_that_are_as_common_none_is_the_commonest(made: Any) -> None:
+    summary = made(figures([[2, 1, 1], [1, 1, 1], [1, 1, 1]], ["cat", "dog", "eel"]))
+    assert summary.commonest_confusion == Confusion("cat", "dog", 1, tied=5)
+    assert "mistakes       6, most often cat taken for dog (1 time, as are 5 other pairs)" in summary.lines()
+    two = made(figures([[2, 3], [3, 2]], ["cat", "dog"])).commonest_confusion
+    assert two is not None
+    assert two.times() == "3 times, as is 1 other pair"
+
+
+def test_nearly_all_is_not_all(made: Any) -> None:
+    line = made(figures([[99_999, 1], [0, 100_000]], ["cat", "dog"])).lines()[2]
+    assert line == "accuracy       99.999% of 200,000 test images (95% interval 99.997 to 99.9999%)"
+
+
 def test_only_the_three_worst_of_the_classes_that_were_tested_are_named(made: Any) -> None:
     confusion = [[9, 1, 0, 0, 0], [2, 8, 0, 0, 0], [3, 0, 7, 0, 0], [0, 0, 0, 10, 0], [0, 0, 0, 0, 0]]
     summary = made(figures(confusion, ["a", "b", "c", "d", "untested"]))
@@ -150,13 +179,16 @@ def test_a_model_without_mistakes_has_no_worst_classes_to_show(made: Any) -> Non
     summary = made(figures([[3, 0], [0, 4]], ["cat", "dog"]))
     assert summary.commonest_confusion is None
     assert summary.as_dict()["misclassified"] == 0
-    assert summary.lines()[2:4] == ["accuracy       100.00% of 7 test images", ""]
+    assert summary.lines()[2:4] == [
+        "accuracy       100.00% of 7 test images (95% interval 64.6 to 100.0%)",
+        "chance         57.1%, by always naming one class",
+    ]
 
 
 def test_a_single_class_is_not_the_worst(made: Any) -> None:
     summary = made(figures([[3]], ["cat"]))
     assert summary.worst_classes == (WorstClass("cat", 1.0, 3),)
-    assert summary.lines()[2:4] == ["accuracy       100.00% of 3 test images", ""]
+    assert summary.lines()[2] == "accuracy       100.00% of 3 test images (95% interval 43.9 to 100.0%)"
 
 
 def test_without_verdicts_there_is_no_table(made: Any) -> None:
@@ -173,7 +205,7 @@ def test_an_explainer_that_was_compared_with_nothing_has_words_only(made: Any) -
         ["gradcam", "faithful"],
         ["gradcam", "+0.500"],
     ]
-    assert "95 % interval" not in "\n".join(made(verdicts={"lime": nothing}).lines())
+    assert "hardest to beat" not in "\n".join(made(verdicts={"lime": nothing}).lines())
 
 
 def test_figures_that_are_missing_are_null_for_scripts_and_a_dash_for_people(made: Any) -> None:
@@ -225,7 +257,7 @@ def test_the_usual_names_are_told_in_full(made: Any, width: int) -> None:
     lines = made(verdicts={name: judged() for name in ("gradcam", "gradcam-layer3", "gradcam++")}).lines(width)
     assert max(len(line) for line in lines if not line.startswith("report")) <= width
     assert sum(line.startswith("gradcam-layer3 ") for line in lines) == 2
-    assert any("95 % interval" in line for line in lines) is (width == 80)
+    assert any("95% interval    n" in line for line in lines) is (width == 80)
 
 
 def test_a_path_is_never_broken(made: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -240,9 +272,24 @@ def test_a_path_is_never_broken(made: Any, monkeypatch: pytest.MonkeyPatch, tmp_
     ("record", "finding"),
     [
         (judged("says nothing"), "x is not faithful: maps of other images do as well"),
-        (judged("image-specific", rival="a Sobel edge map"), "x is not faithful: a Sobel edge map does as well or"),
+        (
+            judged("image-specific", leads={"a Sobel edge map": -0.1}, rival="a Sobel edge map"),
+            "x is not faithful: a Sobel edge map does better",
+        ),
+        (
+            judged("image-specific", leads={"a Sobel edge map": 0.006}, rival="a Sobel edge map"),
+            "x is not faithful: not clearly better than a Sobel edge map",
+        ),
+        (
+            judged(coverage={"scored": 40, "images": 100, "part": 0.4, "left_out": {"constant map": 60}}),
+            "x is faithful on 40 of 100 images only",
+        ),
         (judged("too few images"), "x is not judged on enough maps to tell"),
-        (judged(model="ignores the weights"), "x ignores the model's weights"),
+        (
+            judged(model="ignores the weights"),
+            "x ignores the model's weights: with random ones the maps stay much the same, so they do not explain the "
+            "model",
+        ),
         (judged(layers={"used": "l4", "better": "l3"}), "x looks at l4; l3 would be clearly more faithful"),
     ],
 )
@@ -251,11 +298,18 @@ def test_what_speaks_against_an_explainer_is_a_finding(made: Any, record: Any, f
     assert found.startswith(finding)
 
 
+def test_their_own_is_said_of_several(made: Any) -> None:
+    one = judged("image-specific", leads={"its own mean map": -0.1}, rival="its own mean map")
+    assert made(verdicts={"a": one}).findings == ("a is not faithful: its own mean map does better",)
+    assert made(verdicts={"a": one, "b": one}).findings == ("a and b are not faithful: their own mean map does better",)
+
+
 def test_explainers_of_one_fault_share_a_finding(made: Any) -> None:
     unsound = judged("says nothing", model="ignores the weights")
     assert made(verdicts=dict.fromkeys("abc", unsound)).findings == (
         "a, b and c are not faithful: maps of other images do as well",
-        "a, b and c ignore the model's weights",
+        "a, b and c ignore the model's weights: with random ones the maps stay much the same, so they do not explain "
+        "the model",
     )
 
 
@@ -270,6 +324,30 @@ TAKES = (
 )
 
 
+def planted(own: Pair, taken: Pair, rise: float, gain: float, showing: Sequence[str] = ()) -> dict[str, Any]:
+    """shortcut.json of a patch that does as much."""
+
+    def around(mean: float) -> Interval:
+        return Interval(mean, mean - 0.02, mean + 0.02, 100, 0.1)
+
+    effect = Effect(Pair(0.5, 0.5), own, Pair(0.5, 0.5), taken, around(rise), around(gain))
+    pointing = {name: Pointing(around(0.5), 0.1, around(5.0 if name in showing else 1.0)) for name in "ab"}
+    return Finding("dog", 1.0, effect, pointing).as_dict()
+
+
+def test_a_shortcut_is_told_by_what_it_does(made: Any) -> None:
+    needed = planted(Pair(0.5, 0.95), Pair(0.1, 0.1), rise=0.0, gain=0.45)
+    assert made(shortcut=needed).findings == (
+        "the model uses the planted shortcut to “dog”: it recognises 95% of the class's own images when they have the "
+        "patch, 50% when they have not; no maps show it",
+    )
+    both = planted(Pair(0.5, 0.95), Pair(0.015, 0.93), rise=0.915, gain=0.45, showing="b")
+    assert made(shortcut=both).findings == (
+        f"{TAKES} and it recognises 95% of the class's own images when they have the patch, 50% when they have not; b "
+        "shows it",
+    )
+
+
 @pytest.mark.parametrize(
     ("cheats", "showing", "finding"),
     [
@@ -281,13 +359,8 @@ TAKES = (
     ],
 )
 def test_a_planted_shortcut_comes_first(made: Any, cheats: bool | None, showing: list[str], finding: str) -> None:
-    taken = {"without_patch": 0.015, "with_patch": 0.93}
-    shortcut = {
-        "target": "dog",
-        "cheats": cheats,
-        "effect": {"taken": taken},
-        "explainers": {name: {"shows": name in showing} for name in "ab"},
-    }
+    taken = {True: 0.93, False: 0.015, None: 0.06}[cheats]
+    shortcut = planted(Pair(0.5, 0.5), Pair(0.015, taken), rise=taken - 0.015, gain=0.0, showing=showing)
     assert made(verdicts={"a": judged("too few images")}, shortcut=shortcut).findings[0] == finding
 
 
@@ -304,6 +377,27 @@ def test_confidences_that_mislead_are_a_finding(made: Any, confidence: float, wo
     assert made(metrics).findings == (
         f"the model is {word} sure than right: its mean confidence is {confidence:.1%}, its accuracy 73.3%",
     )
+
+
+def test_confidences_that_mislead_both_ways_are_told_as_that(made: Any) -> None:
+    metrics = {**PETS, "calibration": {"ece": 0.17, "confidence": 22 / 30, "bins": []}}
+    assert made(metrics).findings == (
+        "the model is too sure of some images and not sure enough of others: its mean confidence is 73.3%, its "
+        "accuracy 73.3%, but its calibration error 17.0%",
+    )
+
+
+def test_a_model_that_guesses_is_a_finding(made: Any) -> None:
+    (found,) = made(figures([[3, 7, 0], [2, 8, 0], [4, 6, 0]], ["cat", "dog", "eel"])).findings
+    assert found == (
+        "the model is not clearly better than always naming one and the same class, which is right about 33.3% of the "
+        "test images: its accuracy is 36.7% (21.9–54.5), with its 95% interval, and the explanations of a model that "
+        "guesses explain nothing"
+    )
+    (found,) = made(figures([[0, 4], [0, 16]], ["cat", "dog"])).findings
+    assert found.startswith("the model is not clearly better than always naming “dog”, which is right about 80.0% of ")
+    (only,) = made(figures([[1]], ["cat"])).findings
+    assert "which is right about 100.0% of the test images: its accuracy is 100.0% (20.7–100.0)" in only
 
 
 @pytest.mark.parametrize(("suspect", "said"), [(0, False), (1, True)])

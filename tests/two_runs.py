@@ -1,14 +1,17 @@
-"""Folders of finished runs, made up: three classes, ten test images, a map of some of them."""
+"""Folders of runs, made up: three classes, ten test images, a map of some of them."""
 
 from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
+
+from xaitool import Run
 
 CLASSES = ["cat", "dog", "frog"]
 IDS = [f"test/{number:05d}" for number in range(10)]
@@ -23,6 +26,7 @@ RECIPE: dict[str, Any] = {
     "explain": {
         "targets": ["predicted", "true"],
         "methods": [{"as": "gradcam", "use": "xaitool/gradcam", "layers": "auto"}],
+        "metrics": [{"as": "abpc", "use": "xaitool/abpc"}],
     },
     "report": {"html": True, "svg": False},
     "locked": {
@@ -31,6 +35,14 @@ RECIPE: dict[str, Any] = {
         "distributions": {"xaitool": "0.1.0"},
         "packages": {"torch": "2.15.0"},
     },
+}
+STAGES = ["data", "model", "tune", "fit", "evaluate", "explain", "judge"]
+LEAVES = {
+    "tune": ["lr_finder.json"],
+    "fit": ["history.jsonl", "lr_schedule.json"],
+    "evaluate": ["metrics.json", "predictions.csv"],
+    "explain": ["explanations"],
+    "judge": ["judged", "verdicts.json"],
 }
 COLUMNS = ("id", "true", "predicted", "correct", "confidence", "true_probability", "runner_up")
 
@@ -129,6 +141,25 @@ def make_run(
         _json(folder / "judged" / "curves.json", {method: {"metrics": {}, "controls": {}} for method in methods})
         _json(folder / "verdicts.json", {method: _verdict(words, score, len(judged)) for method in methods})
     return folder
+
+
+def stopped(folder: Path, stage: str, state: str = "failed") -> Run:
+    """The run as if it had stopped in a stage: what later stages, and it itself, leave is not there."""
+    for late in STAGES[STAGES.index(stage) :]:
+        for name in LEAVES.get(late, []):
+            path = folder / name
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    stages = json.loads((folder / "run.json").read_text())["stages"]
+    done = {name: stages[name] for name in STAGES[: STAGES.index(stage) + 1] if name in stages}
+    stopped = {
+        "state": state,
+        "stage": stage,
+        "error": "no more ink",
+        "stages": done,
+        "done": [name for name in done if name != stage],
+    }
+    _json(folder / "run.json", json.loads((folder / "run.json").read_text()) | stopped)
+    return Run(folder)
 
 
 def _environment() -> dict[str, Any]:

@@ -13,7 +13,8 @@ from xaitool.config import Origin
 from xaitool.errors import ComponentError
 from xaitool.plugins import catalog
 from xaitool.recipe.resolve import Resolved
-from xaitool.recipe.wording import hint, words_for
+from xaitool.recipe.validate import by_place
+from xaitool.recipe.wording import either, hint, words_for
 from xaitool.suggest import did_you_mean
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -48,19 +49,20 @@ def component(
 
 def checked(model: type[Model], options: Any, what: str, refusal: str = "") -> Model:
     """Options as a model has them. what: to call them in errors. Raises ComponentError with all that is wrong."""
+    given = dict(options) if isinstance(options, Mapping) else options
     try:
-        given = dict(options) if isinstance(options, Mapping) else options
         return model.model_validate(given, context=Origin(lambda _: Path(), refusal) if refusal else None)
     except ValidationError as error:
-        problems = "; ".join(_told(each, model) for each in error.errors())
+        problems = "; ".join(_told(*each, model) for each in by_place(error, given))
         raise ComponentError(f"{what}: {problems}") from error
 
 
-def _told(detail: Any, model: type[Any]) -> str:
-    """One problem in the words of a recipe's check."""
-    option = ".".join(map(str, detail["loc"]))
-    if detail["type"] == "extra_forbidden":
+def _told(path: tuple[str | int, ...], details: list[Any], model: type[Any]) -> str:
+    """What is wrong at one place, in the words of a recipe's check."""
+    option = ".".join(map(str, path))
+    if details[0]["type"] == "extra_forbidden":
         known = [field.alias or key for key, field in model.model_fields.items()]
         there = f" (there are {', '.join(known) or 'none'})"
         return f"{option}: unknown option{did_you_mean(option, known) or there}"
-    return f"{option}: {words_for(detail)}{hint(detail)}".removeprefix(": ")
+    hints = next(filter(None, map(hint, details)), "")
+    return f"{option}: {either(map(words_for, details))}{hints}".removeprefix(": ")

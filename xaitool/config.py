@@ -48,7 +48,7 @@ def _from_the_recipe(value: str, info: ValidationInfo) -> str:
 def _allowed(value: str, info: ValidationInfo) -> str:
     origin = info.context
     if isinstance(origin, Origin) and origin.refusal:
-        raise PydanticCustomError("at_value", "{message}", {"message": origin.refusal})
+        raise PydanticCustomError("refused", "{message}", {"message": origin.refusal})
     return value
 
 

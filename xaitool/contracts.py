@@ -22,13 +22,32 @@ class Images(Protocol):
 
     Item i is ``(image, label)``: a float32 C×H×W tensor, normalised with the bundle's mean and std, and an int in
     ``range(len(classes))``. Whatever an item draws at random it draws from torch's, numpy's or Python's global
-    generator: the engine seeds all three for every batch, so that batches do not depend on the number of workers.
-    Where there is a method ``__getitems__(indices)``, whole batches are fetched through it.
+    generator: the engine seeds all three for every batch (for each piece of it, where ``train.pieces`` asks for more),
+    so that batches do not depend on the number of workers.
+    Where there is a method ``__getitems__(indices)``, whole batches are fetched through it. Where there is a method
+    ``on_device()`` that gives a :class:`HalfDone`, a recipe may ask for ``runtime: {augment: device}``; it raises
+    ValueError where that cannot be done.
     """
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, index: int, /) -> tuple[Tensor, int]: ...
+
+
+@runtime_checkable
+class HalfDone(Protocol):
+    """Labelled images whose last transforms are left to the device that learns from them, a whole batch at once."""
+
+    def __len__(self) -> int: ...
+
+    def batch(self, indices: Sequence[int], /) -> tuple[Tensor, Tensor, Tensor]:
+        """What the device needs of these images: two tensors of N rows, on the CPU, and the labels, N int64.
+
+        Whatever is random is drawn here, as for an item of :class:`Images`; the rest follows from it.
+        """
+
+    def finish(self, pixels: Tensor, drawn: Tensor, /) -> Tensor:
+        """The two tensors, on the device, in; float32 N×C×H×W, normalised, there, out."""
 
 
 class Masks(Protocol):
@@ -146,6 +165,9 @@ class Probe:
     autocast: the precision that training will use, as a context-manager factory.
     step: call it once a step with the number of images, to move the progress bar.
     epochs, batch_size: of the training to come.
+
+    Of several processes each is given its share of every batch, and `loss` gives the loss of the whole batch in all of
+    them: what is decided by it is decided alike. The module is then wrapped; call it, and step the optimizer.
     """
 
     module: nn.Module

@@ -117,3 +117,33 @@ class CheckpointError(XaitoolError):
 
 class ModelError(XaitoolError):
     """A model that cannot be made as asked, or that does not turn these images into scores of these classes."""
+
+
+class ProcessError(XaitoolError):
+    """The processes of one run have lost touch, as where one of them was killed."""
+
+
+class LeftBehindError(ProcessError):
+    """Another process of the run has met an error and tells it; this one has nothing to add."""
+
+
+def of_a_worker(error: BaseException) -> DataUnavailableError | None:
+    """What befell a process that loads data, where that is what an error of torch says; else None.
+
+    torch has no class of its own for these. That a process has died it raises wherever the main one is, in the
+    middle of a network's forward pass, say.
+    """
+    said = str(error)
+    if not isinstance(error, RuntimeError):
+        return None
+    if said.startswith("DataLoader timed out"):
+        return DataUnavailableError(
+            "a process that loads data has given no batch for too long (runtime.timeout): the data set or its storage "
+            "hangs; with runtime.workers=0 and Ctrl-C you see where"
+        )
+    if said.startswith("DataLoader worker"):
+        return DataUnavailableError(
+            f"a process that loads data has ended ({said.partition('.')[0]}): out of memory, or ended by what the data "
+            "set calls; use fewer (runtime.workers), or 0 to see where"
+        )
+    return None

@@ -44,10 +44,18 @@ def find_layers(module: nn.Module, images: Tensor) -> tuple[Layer, ...]:
     images: N×C×H×W float32, N at least 1, as the module takes them; real ones, of which the first two are used. A layer
     inside a stage that ends at another resolution gives way to one that is not. Where there is one resolution only, as
     in most transformers, the same layer three, two and one quarters of the way up follow. Empty where no layer has a
-    grid larger than 1×1. The module is run once in eval mode and comes back as it was, also where it fails; what it
-    raises itself is raised on.
+    grid larger than 1×1. The module is run in eval mode, once, or again on noise where images that are the same
+    everywhere show nothing; it comes back as it was, also where it fails, and what it raises itself is raised on.
     """
-    ran = _run(module, images[:2])
+    found = _found(module, images[:2])
+    if not found and not _varies(images[:2]):
+        noise = torch.randn(images[:2].shape, generator=torch.Generator().manual_seed(0))
+        found = _found(module, noise.to(images))
+    return found
+
+
+def _found(module: nn.Module, images: Tensor) -> tuple[Layer, ...]:
+    ran = _run(module, images)
     looked_at = [each for each in _streams(ran) if each.depends and ran.name_of(each)]
     found: dict[tuple[int, int], _Pass] = {}
     for each in looked_at:

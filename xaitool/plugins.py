@@ -27,7 +27,7 @@ import pluggy
 
 from xaitool import hookspecs, tracing
 from xaitool.component import KINDS, Component, Kind
-from xaitool.errors import ComponentError, PluginError, XaitoolError
+from xaitool.errors import ComponentError, PluginError, XaitoolError, of_a_worker
 from xaitool.suggest import did_you_mean
 
 GROUP = "xaitool"
@@ -79,7 +79,7 @@ class Offer:
         except XaitoolError:
             raise
         except (Exception, SystemExit) as error:
-            raise self.failure(stage, error) from error
+            raise of_a_worker(error) or self.failure(stage, error) from error
 
     def failure(self, stage: str, error: BaseException) -> PluginError:
         """What to raise where the plugin has raised `error` in a stage."""

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
+import shlex
 from functools import cached_property
 from pathlib import Path
+from tokenize import TokenError
 from typing import TYPE_CHECKING, Any, overload
+from zipfile import BadZipFile
 
 from xaitool.errors import FolderError
-from xaitool.files import filename
+from xaitool.files import filename, parsed
 from xaitool.suggest import did_you_mean
 
 if TYPE_CHECKING:
@@ -20,6 +22,19 @@ if TYPE_CHECKING:
     from xaitool.contracts import ModelBundle
     from xaitool.judge.judged import Judged
     from xaitool.judge.shortcut import Finding
+
+# What numpy raises of a file that is no array of its own, or claims to be a larger one than there is memory for.
+_NO_ARRAY = (ValueError, EOFError, OSError, MemoryError, OverflowError, BadZipFile, TokenError, SyntaxError)
+
+# Of the run folder.
+FORMAT = 1
+
+
+def resume_command(folder: Path) -> str:
+    """The command that goes on with a run, for a shell that is where this process is."""
+    here = Path.cwd()
+    path = folder.relative_to(here) if folder.is_relative_to(here) else folder
+    return f"xaitool run --resume {shlex.quote(str(path))}"
 
 
 class Run:
@@ -40,8 +55,14 @@ class Run:
 
     @cached_property
     def journal(self) -> dict[str, Any]:
-        """How it went: state, stages, seconds."""
-        return self._json("run.json")
+        """How it went: state, stages, seconds. Raises FolderError where it is of another format."""
+        journal = self._json("run.json")
+        if journal.get("format", FORMAT) != FORMAT:
+            raise FolderError(
+                f"{self.folder} was made by another version of xaitool: its format is {journal['format']}, and this "
+                f"version reads {FORMAT}; open it with the version that recipe.lock.yaml names"
+            )
+        return journal
 
     def did(self, stage: str) -> bool:
         """Whether the run has come to the end of a stage, and what the stage keeps is there to be read."""
@@ -90,7 +111,7 @@ class Run:
         if not self.trains:
             return []
         try:
-            epochs = [json.loads(line) for line in self._text("history.jsonl").splitlines()]
+            epochs = [parsed(line) for line in self._text("history.jsonl").splitlines()]
         except ValueError as error:
             raise FolderError(f"{self.folder / 'history.jsonl'} is damaged: {error}") from error
         if not epochs or not all(isinstance(epoch, dict) for epoch in epochs):
@@ -242,7 +263,7 @@ class Run:
         if optional and not (self.folder / name).is_file():
             return None
         try:
-            found = json.loads(self._text(name))
+            found = parsed(self._text(name))
         except ValueError as error:
             raise FolderError(f"{self.folder / name} is damaged: {error}") from error
         if not isinstance(found, dict):
@@ -254,7 +275,7 @@ class Run:
 
         try:
             return np.load(self._file(name), allow_pickle=False)  # type: ignore[no-any-return]
-        except (ValueError, EOFError, OSError) as error:
+        except _NO_ARRAY as error:
             raise FolderError(f"{self.folder / name} is damaged: {error}") from error
 
     def _table(self, name: str) -> list[dict[str, str]]:

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from xaitool.accuracy import Accuracy
+from xaitool.counting import counted
 from xaitool.findings import findings
 from xaitool.results import Run
 
@@ -26,11 +28,19 @@ class WorstClass:
 
 @dataclass(frozen=True)
 class Confusion:
-    """One class taken for another; count: on how many test images."""
+    """One class taken for another; count: on how many test images. tied: how many other pairs are taken as often."""
 
     true: str
     predicted: str
     count: int
+    tied: int = 0
+
+    def times(self) -> str:
+        """``6 times``, and how many other pairs are as common."""
+        times = counted(self.count, "time")
+        if not self.tied:
+            return times
+        return f"{times}, as {'is 1 other pair' if self.tied == 1 else f'are {self.tied:,} other pairs'}"
 
 
 @dataclass(frozen=True)
@@ -38,7 +48,7 @@ class Verdict:
     """Whether an explainer can be trusted, as ``verdicts.json`` has it.
 
     words: the whole verdict. faithfulness, model, object: its parts, None where not measured. metric: what faithfulness
-    was measured by. score, low, high: its mean over n images and the 95 % interval. hardest_to_beat: the control that
+    was measured by. score, low, high: its mean over n images and the 95% interval. hardest_to_beat: the control that
     the explainer is least ahead of; lead: by how much (below 0: behind). None: there is no figure.
     """
 
@@ -60,7 +70,8 @@ class Summary:
     """A run in short; None or empty is what the run has not, or did not come to.
 
     folder, report: absolute paths. state: running, finished, failed or interrupted. error: what went wrong. seconds: in
-    all stages. accuracy: on the test images, 0..1. worst_classes: those of lowest recall, at most three.
+    all stages. accuracy: on the test images, 0..1; accuracy_low, accuracy_high: its 95% interval; chance: what always
+    naming the largest class would reach. worst_classes: those of lowest recall, at most three.
     verdicts: by explainer. findings: what a person should know before trusting model or maps, one sentence each.
     """
 
@@ -71,6 +82,9 @@ class Summary:
     error: str | None
     seconds: float
     accuracy: float | None
+    accuracy_low: float | None
+    accuracy_high: float | None
+    chance: float | None
     images: int | None
     misclassified: int | None
     worst_classes: tuple[WorstClass, ...]
@@ -84,6 +98,7 @@ class Summary:
         folder, journal = run.folder.absolute(), run.journal
         metrics = run.metrics if (folder / "metrics.json").is_file() else {}
         report = folder / "report.html"
+        accuracy = Accuracy.of(metrics) if metrics else None
         return cls(
             name=journal["name"],
             folder=folder,
@@ -92,6 +107,9 @@ class Summary:
             error=journal["error"],
             seconds=round(sum(stage.get("seconds", 0) for stage in journal["stages"].values()), 3),
             accuracy=_figure(metrics.get("accuracy")),
+            accuracy_low=accuracy.share.low if accuracy else None,
+            accuracy_high=accuracy.share.high if accuracy else None,
+            chance=accuracy.chance if accuracy else None,
             images=metrics.get("images"),
             misclassified=metrics.get("misclassified"),
             worst_classes=_worst_classes(metrics.get("per_class", {})),
@@ -142,7 +160,10 @@ def _commonest_confusion(metrics: Mapping[str, Any]) -> Confusion | None:
         for predicted, count in enumerate(row)
         if true != predicted and count
     ]
-    return max(confusions, key=lambda each: each.count, default=None)
+    commonest = max(confusions, key=lambda each: each.count, default=None)
+    if commonest is None:
+        return None
+    return replace(commonest, tied=sum(each.count == commonest.count for each in confusions) - 1)
 
 
 def _verdict(record: Mapping[str, Any]) -> Verdict:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from rich.cells import cell_len
 
 from xaitool.columns import pad, shorten, wrap
+from xaitool.counting import counted
 from xaitool.durations import duration
+from xaitool.percent import percent
 from xaitool.summary import Summary, Verdict
 
 _NARROWEST = 60
@@ -38,10 +41,16 @@ def _head(summary: Summary) -> str:
 def _facts(summary: Summary, left: int, width: int) -> list[str]:
     if summary.accuracy is None:
         return []
-    facts = [("accuracy", f"{summary.accuracy:.2%} of {summary.images:,} test images")]
+    images = counted(summary.images or 0, "test image")
+    low, high, chance = (
+        percent(math.nan if each is None else each)
+        for each in (summary.accuracy_low, summary.accuracy_high, summary.chance)
+    )
+    accuracy = f"{percent(summary.accuracy, 2)} of {images} (95% interval {low.removesuffix('%')} to {high})"
+    facts = [("accuracy", accuracy), ("chance", f"{chance}, by always naming one class")]
     if summary.misclassified:
         facts.append(("mistakes", f"{summary.misclassified:,}{_confusion(summary)}"))
-        worst = [f"{_name(each.name)} {each.recall:.1%}" for each in summary.worst_classes]
+        worst = [f"{_name(each.name)} {percent(each.recall)}" for each in summary.worst_classes]
         if len(worst) > 1:
             facts.append(("worst classes", _unbroken([f"{worst[0]} recall", *worst[1:]])))
     return [line for name, text in facts for line in _hanging(name, text, left, width)]
@@ -51,8 +60,7 @@ def _confusion(summary: Summary) -> str:
     found = summary.commonest_confusion
     if not found:
         return ""
-    times = f"{found.count:,} time{'s' * (found.count > 1)}"
-    return f", most often {_name(found.true)} taken for {_name(found.predicted)} ({_unbroken([times])})"
+    return f", most often {_name(found.true)} taken for {_name(found.predicted)} ({_unbroken([found.times()])})"
 
 
 def _words(summary: Summary, left: int, width: int) -> list[str]:
@@ -69,7 +77,7 @@ def _figures(summary: Summary, left: int, width: int) -> list[str]:
     if not judged:
         return []
     metric = shorten(next(iter(judged.values())).metric or "", _LONGEST_METRIC)
-    head = ("explainer", metric, "95 % interval", "n", "hardest to beat", "ahead by")
+    head = ("explainer", metric, "95% interval", "n", "hardest to beat", "ahead by")
     table = [head, *(_row(label, each) for label, each in judged.items())]
     if _room(table, width) < min(_LEAST_LABEL, max(map(cell_len, judged))):
         table = [(*row[:2], *row[3:]) for row in table]

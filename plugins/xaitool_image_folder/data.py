@@ -48,7 +48,7 @@ def build(config: Config, *, seed: int) -> DataBundle:
             f"dataset image_folder: there are test images in {root / name}; leave out 'test: {config.test:g}', or "
             f"point root at {root / TRAIN}"
         )
-    return assembled("image_folder", config, train, test, found.classes, seed, skipped)
+    return assembled("image_folder", config, train, test, found.classes, seed, skipped, found.notes)
 
 
 def _skipped(found: Listing, paths: Sequence[Path], looks: Sequence[Look]) -> list[tuple[str, str]]:

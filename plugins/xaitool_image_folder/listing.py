@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from xaitool.characters import printable
 from xaitool.errors import DataUnavailableError
 from xaitool.suggest import did_you_mean
 
@@ -20,13 +21,14 @@ _LITTER = frozenset({"__MACOSX", "Thumbs.db", "desktop.ini"})
 class Listing:
     """Files below a root, by split ("" where there is but one), each with its class.
 
-    strays: what lies there and can be no image of a class, with the reason.
+    strays: what lies there and can be no image of a class, with the reason. notes: on what else is left out.
     """
 
     root: Path
     classes: list[str]
     files: dict[str, list[tuple[Path, str]]]
     strays: list[tuple[Path, str]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     @property
     def paths(self) -> list[Path]:
@@ -35,12 +37,7 @@ class Listing:
 
     def name(self, path: Path) -> str:
         """What to call a file: its path below the root, readable whatever bytes it is made of."""
-        return readable(path.relative_to(self.root).as_posix())
-
-
-def readable(name: str) -> str:
-    """A file's name as text that can be written down; bytes that are no UTF-8 become escapes."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+        return printable(path.relative_to(self.root).as_posix())
 
 
 def listed(root: Path) -> Listing:
@@ -48,23 +45,51 @@ def listed(root: Path) -> Listing:
     if not root.is_dir():
         what = "a file, not a folder" if root.exists() else "no such folder"
         raise DataUnavailableError(f"dataset image_folder: {root}: {what}")
-    train = root / TRAIN
-    tests = next((root / name for name in TESTS if (root / name).is_dir()), None)
-    if tests and not train.is_dir():
-        raise DataUnavailableError(
-            f"dataset image_folder: {root} has {tests.name}, but no {TRAIN}; rename a folder, or point root at the "
-            "folder that holds the classes"
-        )
-    if not train.is_dir():
+    folders = {printable(each.name): each for each in _visible(root) if each.is_dir()}
+    _check_spelling(root, folders)
+    tests = next((name for name in TESTS if name in folders), None)
+    if TRAIN not in folders:
+        if tests:
+            raise DataUnavailableError(
+                f"dataset image_folder: {root} has {tests}, but no {TRAIN}; rename a folder, or point root at the "
+                "folder that holds the classes"
+            )
         return _of({"": root}, root)
-    return _of({TRAIN: train, tests.name: tests} if tests else {TRAIN: train}, root)
+    splits = [TRAIN, tests] if tests else [TRAIN]
+    found = _of({name: folders[name] for name in splits}, root)
+    found.notes += [_left_out(name, root, tests) for name in folders if name not in splits]
+    return found
+
+
+def _check_spelling(root: Path, folders: Collection[str]) -> None:
+    """Raise DataUnavailableError for folders that are splits but for their case: they would be left out, or classes."""
+    splits = (TRAIN, *TESTS)
+    meant = [name for name in folders if name.casefold() in splits]
+    wrong = [name for name in meant if name not in splits]
+    # Beside other classes, 'Train' may be a picture of one.
+    if wrong and (len(wrong) < len(meant) or len(meant) == len(folders)):
+        raise DataUnavailableError(
+            f"dataset image_folder: {root} has a folder '{wrong[0]}'{did_you_mean(wrong[0], splits)} Rename it, or "
+            "point root at the folder that holds the classes"
+        )
+
+
+def _left_out(name: str, root: Path, tests: str | None) -> str:
+    """What to say of a folder that lies beside those of the splits."""
+    if name in TESTS:
+        return f"{root / name} is left out: the test images are those in '{tests}'"
+    known = [TRAIN, *([tests] if tests else TESTS)]
+    return (
+        f"{root / name} is left out: it lies beside '{TRAIN}', and is neither that nor '{tests or TESTS[0]}'"
+        f"{did_you_mean(name, known)}"
+    )
 
 
 def _of(folders: dict[str, Path], root: Path) -> Listing:
     """The first folder says which classes there are."""
     found = Listing(root, [], {})
     for split, folder in folders.items():
-        names = {readable(each.name): each for each in _visible(folder) if each.is_dir()}
+        names = {printable(each.name): each for each in _visible(folder) if each.is_dir()}
         found.strays += [(each, "it lies in no class's folder") for each in _visible(folder) if not each.is_dir()]
         if not found.classes:
             found.classes = sorted(names)

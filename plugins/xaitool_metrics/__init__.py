@@ -36,13 +36,13 @@ _METRICS = (
         "abpc",
         "CurveConfig",
         "faithfulness:ABPC",
-        "Area between the least- and the most-relevant-first deletion curves (Samek 2017)",
+        "How much longer a prediction lasts with the least than the most relevant pixels gone first (Samek 2017)",
     ),
     (
         "road",
         "ROADConfig",
         "road:ROAD",
-        "Area between the two deletion curves under noisy linear imputation (Rong 2022)",
+        "As abpc, with missing pixels made up from their neighbours, so that no outline tells (Rong 2022)",
     ),
     (
         "randomisation",
@@ -60,7 +60,7 @@ _METRICS = (
         "mass_in_mask",
         "NoOptions",
         "localisation:MassInMask",
-        "Share of the positive mass inside the true mask",
+        "Share of the map's positive evidence inside the true mask",
     ),
     (
         "top_k_overlap",

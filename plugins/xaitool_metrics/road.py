@@ -59,7 +59,9 @@ class ROAD:
             morf, lerf = found(ranks), found(pixels - 1 - ranks)
         fractions = counts.cpu().double() / pixels
         curves = {"fraction": fractions.tolist(), "morf": morf.tolist(), "lerf": lerf.tolist()}
-        return scores(self, area(fractions, lerf) - area(fractions, morf), status_of(maps), curves=curves)
+        between = area(fractions, lerf) - area(fractions, morf)
+        # By symmetry: an order at random does on the average as well from either end.
+        return scores(self, between, status_of(maps), chance=torch.zeros(len(maps)), curves=curves)
 
     def _noise(self, subject: Subject, images: Tensor, given: Given) -> Tensor:
         _, std = normalisation(subject, images)

@@ -16,6 +16,7 @@ from xaitool.contracts import ModelBundle
 from xaitool.errors import ModelError
 from xaitool.models.bundle import bundle_of
 from xaitool.models.filling import fill
+from xaitool.suggest import did_you_mean
 from xaitool_python.config import Config
 from xaitool_python.importing import importable
 
@@ -62,4 +63,7 @@ def _told(error: Exception) -> str:
     """The error, and the line of the user's code that raised it."""
     frames = [each for each in traceback.extract_tb(error.__traceback__) if "importlib" not in each.filename]
     where = f" ({frames[-1].filename}:{frames[-1].lineno})" if frames[-1].filename != __file__ else ""
-    return f"{type(error).__name__}: {error}{where}"
+    meant = ""
+    if isinstance(error, AttributeError) and error.name and error.obj is not None:
+        meant = did_you_mean(error.name, [name for name in dir(error.obj) if not name.startswith("_")])
+    return f"{type(error).__name__}: {error}{where}{meant}"

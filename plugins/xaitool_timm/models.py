@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any, cast
 
 import timm
-import torch
 from timm.models.resnet import BasicBlock, ResNet
-from torch import Tensor, nn
+from torch import nn
 
-from xaitool.borrow import borrowed
 from xaitool.contracts import ModelBundle
 from xaitool.errors import DataUnavailableError, XaitoolError
 from xaitool.models.bundle import bundle_of
@@ -110,46 +107,16 @@ def _bundle(
     if config.checkpoint:
         fill(module, config.checkpoint, num_classes)
     weights = config.checkpoint or ("timm's pretrained" if config.pretrained else "")
-    stages = {str(stage["module"]): int(stage["num_chs"]) for stage in getattr(module, "feature_info", [])}
-    if cam_layers is None:
-        # The stages where timm knows them, and else what is found by running it.
-        cam_layers = _spatial(module, stages, input_size) or None
-    return bundle_of(f"model timm: {name}", module, num_classes, input_size, cam_layers, weights)
+    advice = _advice(module, input_size)
+    return bundle_of(f"model timm: {name}", module, num_classes, input_size, cam_layers, weights, advice)
 
 
-def _spatial(module: nn.Module, stages: dict[str, int], input_size: tuple[int, int, int]) -> tuple[str, ...]:
-    """Those of the stages, by name, whose output for this input size is N×C×h×w and larger than 1×1.
-
-    stages: name -> C, by which an output that has its channels last is known.
-    """
-    sizes: dict[str, torch.Size] = {}
-
-    def note(name: str) -> Any:
-        def hook(_module: nn.Module, _inputs: Any, output: Any) -> None:
-            if isinstance(output, Tensor):
-                sizes[name] = output.shape
-
-        return hook
-
-    parts = dict(module.named_modules())
-    handles = [parts[name].register_forward_hook(note(name)) for name in stages if name in parts]
-    try:
-        with borrowed(module), torch.no_grad():
-            module.eval()(torch.zeros(1, *input_size))
-    except (AssertionError, RuntimeError, ValueError) as error:  # as timm's models refuse images
-        raise XaitoolError(_unfit(module, input_size, error)) from error
-    finally:
-        for handle in handles:
-            handle.remove()
-    spatial = [name for name, size in sizes.items() if len(size) == 4 and math.prod(size[2:]) > 1]
-    return tuple(name for name in stages if name in spatial and sizes[name][1] == stages[name])
-
-
-def _unfit(module: nn.Module, input_size: tuple[int, int, int], error: Exception) -> str:
-    given, (_, height, width) = "x".join(map(str, input_size)), input_size
+def _advice(module: nn.Module, input_size: tuple[int, int, int]) -> str:
+    """What to do where it takes no such images."""
+    _, height, width = input_size
     made_for = getattr(module, "default_cfg", {}).get("input_size", ())
     size = f"; it was made for {'x'.join(map(str, made_for))}" if made_for else ""
     return (
-        f"this timm model takes no images of {given} ({error}){size}. Resize the {width}x{height} images in the data "
-        "set's transforms, of training and of test images, or choose another model"
+        f"{size}. Resize the {width}x{height} images in the data set's transforms, of training and of test images, or "
+        "choose another model"
     )

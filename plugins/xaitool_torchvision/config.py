@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Mapping
+from typing import Any, Literal, get_args
 
 from pydantic import Field, StrictBool, model_validator
 
@@ -16,6 +17,10 @@ OneSize = Literal["CIFAR10", "CIFAR100", "MNIST", "FashionMNIST", "KMNIST", "USP
 AnySize = Literal["GTSRB", "DTD", "FGVCAircraft", "Flowers102", "Food101", "OxfordIIITPet", "Country211", "Imagenette"]
 
 
+# Pixels of a photograph's side, unless the recipe says otherwise.
+PHOTOGRAPH = 224
+
+
 class DataConfig(PictureOptions):
     """One of torchvision's classification data sets, by the name that torchvision gives it."""
 
@@ -27,6 +32,14 @@ class DataConfig(PictureOptions):
         description="Pixels of the images' side, or [height, width]. Left out: as they are where all have one size, "
         "else 224.",
     )
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_one_size(cls, options: Any) -> Any:
+        """Here and not where they are read, so that the lock has it, and new images are prepared alike."""
+        if isinstance(options, Mapping) and options.get("size") is None and options.get("name") in get_args(AnySize):
+            return {**options, "size": PHOTOGRAPH}
+        return options
 
 
 class ModelConfig(Config):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 from xaitool.contracts import DataBundle
 from xaitool.data.assemble import Split, assembled
@@ -12,10 +12,8 @@ from xaitool.data.decode import to_rgb
 from xaitool.data.pictures import Size, extremes
 from xaitool.data.scan import listing, look_through
 from xaitool.errors import DataUnavailableError, ImageError
-from xaitool_torchvision.config import AnySize, DataConfig
+from xaitool_torchvision.config import DataConfig
 from xaitool_torchvision.sources import SOURCES, classes_of, files_of, labels_of, opened
-
-PHOTOGRAPH = 224  # pixels
 
 
 class Opened:
@@ -43,8 +41,6 @@ class Opened:
 
 def build(config: DataConfig, *, seed: int) -> DataBundle:
     """The data set as torchvision has it, fetched where need be. Raises DataUnavailableError."""
-    if config.size is None and config.name in get_args(AnySize):
-        config = config.model_copy(update={"size": PHOTOGRAPH})
     source = SOURCES[config.name]
     train, classes = _split(config, "train", source.train)
     test, _ = _split(config, "test", source.test)

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -184,6 +185,35 @@ def test_several_methods_give_maps_by_method(model: nn.Module, images: torch.Ten
     assert found.layers["early"] == "2 (16x16)"
 
 
+def test_several_methods_take_one_forward_pass_and_give_what_each_gives_alone(
+    model: nn.Module, images: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from xaitool_gradcam.explainers import CAM
+
+    asked: list[list[str]] = []
+    explain_together = CAM.explain_together
+
+    def noted(self: CAM, subject: Any, images: Any, questions: Any) -> Any:
+        asked.append([cam.name for cam, _ in questions])
+        if failing and len(questions) > 1:
+            raise ZeroDivisionError("together")
+        return explain_together(self, subject, images, questions)
+
+    monkeypatch.setattr(CAM, "explain_together", noted)
+    methods = ["gradcam", "layercam", {"use": "gradcam++", "smooth": {"noise": 0.1, "n": 2}}]
+    found, calls = [], []
+    for failing in (False, True):  # noqa: B007 - it is used in what is called
+        asked.clear()
+        found.append(xaitool.explain(model, images, method=methods).maps)
+        calls.append(asked.copy())
+    assert calls[0] == [["gradcam", "layercam"], ["gradcam++"], ["gradcam++"]]
+    assert calls[1][1:3] == [["gradcam"], ["layercam"]]  # each by itself, as together it fails
+    for each, label in zip(methods, ("gradcam", "layercam", "gradcam++"), strict=True):
+        alone = xaitool.explain(model, images, method=each).maps
+        assert np.array_equal(found[0][label], alone)
+        assert np.array_equal(found[1][label], alone)
+
+
 def test_a_bundle_has_its_own_layers(model: nn.Module, images: torch.Tensor) -> None:
     bundle = xaitool.ModelBundle(model, (3, 16, 16), ("2",))
     expected = xaitool.explain(model, images, method={"use": "gradcam", "layers": ["2"]})
@@ -223,6 +253,7 @@ def test_a_coarse_layer_is_told(images: torch.Tensor) -> None:
         ({"images": []}, ExplainError, "no images"),
         ({"images": 3}, ExplainError, "not int"),
         ({"images": ["nowhere.png"], "mean": MEAN, "std": STD}, ImageError, "nowhere.png"),
+        ({"images": Path(__file__).parent, "mean": MEAN, "std": STD}, ImageError, "it is a folder; give its files"),
         ({"images": [Path(__file__)], "mean": MEAN, "std": STD}, ImageError, "no image of a format"),
         ({"mean": MEAN}, ExplainError, "std is missing"),
         ({"mean": MEAN[:2], "std": STD[:2]}, ExplainError, "mean has 2"),

@@ -5,20 +5,17 @@
 All of it in one process, on one network with random weights, in interleaved rounds (A B C A B C …); medians, and ratios
 of the medians. The peers are used as their own documentation does: pytorch-grad-cam on the batch, and image by image as
 the tutorial does that xaitool began from; captum's LayerGradCam; torch-cam, where it is installed (``pip install
-torchcam``). Peak memory is what a process of its own takes beyond the model and the images.
+torchcam``). Peak memory is that of tensors, beyond the model and the images.
 """
 
 from __future__ import annotations
 
-import argparse
 import importlib.util
-import multiprocessing
-import platform
-import resource
-import statistics
-import time
+import itertools
+import json
+import tempfile
 from collections.abc import Callable
-from importlib.metadata import version
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -26,6 +23,8 @@ import torchvision
 from captum.attr import LayerGradCam
 from pytorch_grad_cam import GradCAM, GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
+from timing import interleaved, settings
+from torch.profiler import ProfilerActivity, profile
 
 import xaitool
 
@@ -95,49 +94,26 @@ def contestants(model: torch.nn.Module, images: torch.Tensor, targets: torch.Ten
     return found
 
 
-def seconds(timed: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """The median of each, over interleaved rounds."""
-    taken: dict[str, list[float]] = {name: [] for name in timed}
-    for turn in range(rounds + 1):
-        for name, function in timed.items():
-            began = time.perf_counter()
-            function()
-            if turn:  # the first round warms up
-                taken[name].append(time.perf_counter() - began)
-    return {name: statistics.median(each) for name, each in taken.items()}
-
-
 def megabytes(function: Callable[[], object]) -> float:
-    """The peak of a process that calls it, beyond what there was before (Linux)."""
-    receiver, sender = multiprocessing.Pipe(duplex=False)
-
-    def measure() -> None:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    """The most that its tensors take at a time, beyond what there was before."""
+    with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as profiled:
         function()
-        sender.send((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
-
-    process = multiprocessing.get_context("fork").Process(target=measure)
-    process.start()
-    found: float = receiver.recv()
-    process.join()
-    return found
+    with tempfile.TemporaryDirectory() as folder:
+        profiled.export_chrome_trace(f"{folder}/trace.json")
+        events = json.loads(Path(folder, "trace.json").read_text())["traceEvents"]
+    changes = sorted((event["ts"], event["args"]["Bytes"]) for event in events if event["name"] == "[memory]")
+    return max(itertools.accumulate(bytes_more for _, bytes_more in changes)) / 2**20
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=1)
-    arguments = parser.parse_args()
-    torch.set_num_threads(arguments.threads)
     peers = ["grad-cam", "captum", *(["torchcam"] if importlib.util.find_spec("torchcam") else [])]
-    libraries = ", ".join(f"{name} {version(name)}" for name in ("xaitool", "torch", *peers))
-    print(f"{platform.machine()}, {arguments.threads} thread(s), {arguments.rounds} rounds; {libraries}\n")
+    found = settings(__doc__, rounds=7, peers=peers)
     for title, side, count in CASES:
         torch.manual_seed(0)
         model, images, targets = network(side), torch.randn(count, 3, side, side), torch.randint(10, (count,))
         timed = contestants(model, images, targets)
-        memory = {name: megabytes(function) for name, function in timed.items()}  # before anything has run here
-        taken = seconds(timed, arguments.rounds)
+        taken = interleaved(timed, found.rounds)
+        memory = {name: megabytes(function) for name, function in timed.items()}
         plain = taken["forward pass"]
         print(f"| {title}, {count} images | Seconds | Times a forward pass | Peak, MB |\n| --- | ---: | ---: | ---: |")
         for name, each in taken.items():

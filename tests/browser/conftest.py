@@ -5,13 +5,21 @@ from __future__ import annotations
 import base64
 import hashlib
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import xaitool.report
+
+
+def pytest_collection_modifyitems(items: Sequence[pytest.Item]) -> None:
+    """One browser, and one run to be looked at, are enough: in one process (with ``--dist loadgroup``)."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.xdist_group("browser"))
+
 
 REPORT = Path(xaitool.report.__file__).parent
 

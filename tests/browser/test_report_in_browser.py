@@ -9,10 +9,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
+from two_runs import make_run, stopped
 
 from xaitool import Run
+from xaitool.engine.progress import Silent
+from xaitool.engine.runtime import open_runtime
+from xaitool.recipe.schema import RuntimeSettings
+from xaitool.report.compare import write_comparison
+from xaitool.stream.explain import explain_files
+from xaitool.stream.source import from_model
 
+TINY = {"use": "timm", "name": "resnet", "stem": "cifar", "layers": [1, 1, 1, 1], "widths": [8, 8, 8, 8]}
 EVIL = "<script>alert(1)</script>"
 
 
@@ -34,6 +44,11 @@ def hostile(small_run: Run, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 def mistakes(run: Run) -> list[dict[str, str]]:
     return [each for each in run.explained if each["correct"] == "0"]
+
+
+def alike(run: Run, one: dict[str, str]) -> list[dict[str, str]]:
+    """The explained images of the same true and predicted class."""
+    return [each for each in run.explained if all(each[key] == one[key] for key in ("true", "predicted"))]
 
 
 def cards(page: Any) -> list[str]:
@@ -69,6 +84,8 @@ def test_it_answers_in_order(open_page: Callable[..., Any], page_of_real: str) -
     assert links.all_inner_texts() == page.locator("h2").all_inner_texts()
     links.nth(4).click()
     assert abs(page.locator("#trust").bounding_box()["y"]) < 40
+    again = open_page(page_of_real, "#trust")
+    assert abs(again.locator("#trust").bounding_box()["y"]) < 40
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
@@ -80,16 +97,28 @@ def test_it_keeps_nobody_out(open_page: Callable[..., Any], page_of_real: str, d
     assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
 
 
+@pytest.mark.parametrize("width", [390, 1280])
+def test_what_a_small_confusion_matrix_says_takes_few_lines(
+    page_of_real: str, width: int, open_page: Callable[..., Any]
+) -> None:
+    page = open_page(page_of_real, width=width)
+    caption = page.locator(".confusion caption")
+    line = caption.evaluate("each => parseFloat(getComputedStyle(each).lineHeight)")
+    assert caption.bounding_box()["height"] < 4.5 * line  # with its padding
+
+
 def test_a_number_of_the_confusion_matrix_leads_to_its_images(
     open_page: Callable[..., Any], page_of_real: str, small_run: Run
 ) -> None:
     page = open_page(page_of_real)
     one = mistakes(small_run)[0]
-    page.get_by_role("link", name=f"{one['true']} taken for {one['predicted']}:").click()
-    alike = [
-        each for each in mistakes(small_run) if (each["true"], each["predicted"]) == (one["true"], one["predicted"])
-    ]
-    assert page.locator(".gallery-count").inner_text() == f"{len(alike)} of {len(small_run.explained)} images"
+    name = f"{one['true']} taken for {one['predicted']}:"
+    assert page.get_by_role("link", name=name).get_attribute("title") == f"{len(alike(small_run, one))} explained"
+    page.get_by_role("link", name=name).click()
+    assert (
+        page.locator(".gallery-count").inner_text()
+        == f"{len(alike(small_run, one))} of {len(small_run.explained)} images"
+    )
     assert all(one["true"] in title and one["predicted"] in title for title in cards(page))
     assert 0 <= page.locator(".gallery-count").bounding_box()["y"] < 900
 
@@ -101,7 +130,11 @@ def test_a_thumbnail_opens_its_image_with_its_curves(
     page.locator(".strip a").nth(1).click()
     dialog = page.locator("dialog[open]")
     assert mistakes(small_run)[1]["id"] in dialog.inner_text()
-    assert dialog.get_by_text("probability of the predicted class (abpc)").count() == 2  # one curve an explainer
+    assert dialog.get_by_text("abpc of this image: ").count() == 2  # one curve an explainer
+    assert dialog.get_by_text("least relevant pixels first").count() == 2
+    chosen = small_run.explained.index(mistakes(small_run)[1])
+    score = small_run.curves("gradcam")["scores"][chosen]
+    assert dialog.get_by_text(f"abpc of this image: {score:.3f}").count() == 1
     page.keyboard.press("Escape")
     assert page.locator("dialog[open]").count() == 0
 
@@ -152,6 +185,44 @@ def test_on_paper_there_is_all_but_what_cannot_be_clicked_there(
     assert page.evaluate("getComputedStyle(document.body).color") == "rgb(0, 0, 0)"
 
 
+def test_on_paper_all_is_unfolded_and_nothing_is_cut(open_page: Callable[..., Any], page_of_real: str) -> None:
+    page = open_page(page_of_real, width=718)  # A4, without its margins
+    page.locator("details").first.locator("summary").click()
+    was_open = page.locator("details[open]").count()
+    page.emulate_media(media="print")
+    page.wait_for_function("!document.querySelector('details:not([open])')")  # the page is told a frame later
+    assert page.evaluate("document.documentElement.scrollWidth") <= 718
+    too_wide = "(boxes) => boxes.filter((box) => box.scrollWidth > box.clientWidth + 1).map((box) => box.ariaLabel)"
+    assert page.locator(".wide, pre, .chart").evaluate_all(too_wide) == []
+    numbers = page.locator(".confusion td[class^=right], .confusion td[class^=wrong]")
+    looks = "(cells) => cells.map((cell) => getComputedStyle(cell)).map((of) => [of.printColorAdjust, of.color])"
+    assert {tuple(each) for each in numbers.evaluate_all(looks)} == {("exact", "rgb(0, 0, 0)")}
+    assert len(page.pdf(format="A4")) > 10_000
+    page.emulate_media(media="screen")
+    page.wait_for_function("document.querySelectorAll('details[open]').length === 1")
+    assert was_open == 1
+
+
+def test_on_a_phone_figures_fit_or_show_that_there_is_more(open_page: Callable[..., Any], page_of_real: str) -> None:
+    page = open_page(page_of_real, width=390)
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    page.wait_for_timeout(100)  # until the browser has told of the new sizes
+    charts = page.locator(".chart")
+    narrowest = "(boxes) => Math.min(...boxes.map((box) => box.querySelector('img').clientWidth))"
+    assert charts.evaluate_all(narrowest) > 500, "text that can be read"
+    unsaid = """(boxes) => boxes
+        .filter((box) => box.scrollWidth - box.clientWidth > 1 && getComputedStyle(box).maskImage === 'none')
+        .map((box) => box.ariaLabel)"""
+    assert page.locator(".wide, .chart, pre").evaluate_all(unsaid) == []
+    broad = page.locator(".broad").first
+    broad.evaluate("(box) => { box.scrollLeft = box.scrollWidth; }")
+    until_faded = "(box) => new Promise((done) => setTimeout(() => done(box.className), 100))"
+    assert broad.evaluate(until_faded).split()[-1] == "more-before"
+    box = page.locator(".confusion caption").bounding_box()
+    assert box["x"] >= 0
+    assert box["x"] + box["width"] <= 390
+
+
 def test_without_a_script_there_is_all_but_the_gallery(browser: Any, page_of_real: str, tmp_path: Path) -> None:
     file = tmp_path / "report.html"
     file.write_text(page_of_real)
@@ -184,9 +255,87 @@ def test_the_numbers_of_the_page_are_those_of_the_run(
     facts = dict(
         zip(page.locator(".facts dt").all_inner_texts(), page.locator(".facts dd").all_inner_texts(), strict=True)
     )
-    assert facts["Test accuracy"] == f"{small_run.accuracy:.2%}"
+    assert facts["Test accuracy (95% interval)"].startswith(f"{small_run.accuracy:.2%} (")
     matrix = [[int(text.replace("·", "0")) for text in row.locator("td").all_inner_texts()]
         for row in page.locator(".confusion tbody tr").all()]  # fmt: skip
     assert matrix == small_run.metrics["confusion"]
     data = json.loads(page.locator("#gallery-data").text_content())
     assert [each["id"] for each in data["items"]] == [each["id"] for each in small_run.explained]
+
+
+def test_only_numbers_with_explained_images_are_links(
+    open_page: Callable[..., Any], page_of_real: str, small_run: Run
+) -> None:
+    page = open_page(page_of_real)
+    pairs = {(each["true"], each["predicted"]) for each in small_run.explained}
+    assert page.locator(".confusion a").count() == len(pairs)
+    listed = page.locator("#triage td a")
+    assert listed.count() > 0
+    name = listed.first.inner_text()
+    listed.first.click()
+    assert name in page.locator("dialog[open]").inner_text()
+
+
+@pytest.fixture(scope="session")
+def other_pages(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Pages that are not the report of a finished run."""
+    folder = tmp_path_factory.mktemp("others")
+    one, other = (Run(make_run(folder / name, taken)) for name, taken in (("a", "ccccdddffd"), ("b", "dccfdddffd")))
+    pages = {"comparison": write_comparison(one, other, folder / "comparison.html").read_text()}
+    for stage in ("model", "explain", "judge"):
+        pages[f"stopped in {stage}"] = stopped(make_run(folder / stage), stage).write_report().read_text()
+    draw = np.random.default_rng(0)
+    (folder / "files").mkdir()
+    for number in range(4):
+        Image.fromarray(draw.integers(0, 256, (16, 16, 3), np.uint8)).save(folder / "files" / f"{number}.png")
+    (folder / "files" / "broken.png").write_bytes(b"no picture")
+    source = from_model(TINY, ["ant", "bee"], [], random_weights=True, size=(16, 16))
+    with open_runtime(RuntimeSettings(device="cpu")) as runtime:
+        explain_files(source, [folder / "files"], folder / "out", runtime=runtime, display=Silent())
+    return pages | {"explained files": (folder / "out" / "report.html").read_text()}
+
+
+@pytest.mark.parametrize("which", ["comparison", "stopped in model", "stopped in explain", "stopped in judge",
+                                   "explained files"])  # fmt: skip
+def test_no_other_page_keeps_anybody_out(
+    open_page: Callable[..., Any], other_pages: dict[str, str], which: str
+) -> None:
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = open_page(other_pages[which])
+    page.evaluate("for (const each of document.querySelectorAll('details')) each.open = true")
+    found = axe.run(page).response["violations"]
+    assert [(each["id"], each["nodes"][0]["html"][:200]) for each in found] == []
+    narrow = open_page(other_pages[which], width=390)
+    assert narrow.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_on_paper_a_page_without_a_script_is_unfolded_too(
+    open_page: Callable[..., Any], other_pages: dict[str, str]
+) -> None:
+    page = open_page(other_pages["explained files"])
+    folded = page.locator("details pre").first
+    assert not folded.is_visible()
+    page.emulate_media(media="print")
+    assert folded.is_visible()
+    assert folded.bounding_box()["height"] > 50
+
+
+def test_a_run_without_explained_images_has_no_link_that_leads_nowhere(
+    open_page: Callable[..., Any], other_pages: dict[str, str]
+) -> None:
+    page = open_page(other_pages["stopped in explain"])
+    assert page.locator(".confusion td").count() > 0
+    assert page.locator(".confusion a").count() == 0
+    assert "leads to its images" not in page.locator("main").inner_text()
+
+
+def test_a_long_name_and_one_that_turns_round_keep_to_their_place(
+    open_page: Callable[..., Any], tmp_path: Path
+) -> None:
+    classes = [f"c\u202e{'a' * 300}", "dog", "frog"]
+    folder = make_run(tmp_path / "run", "dcccdddfff", classes=classes)
+    page = open_page(Run(folder).write_report().read_text())
+    assert page.locator(".confusion").bounding_box()["height"] < 500
+    assert page.locator(".confusion th").first.locator("span").get_attribute("title") == classes[0]
+    assert page.locator(".sentence bdi").inner_text() == classes[0]
+    assert page.evaluate("document.documentElement.scrollWidth") <= 1280

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+import multiprocessing
+import os
+from collections.abc import Callable, Iterator, Sequence
+from multiprocessing.process import BaseProcess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from PIL import Image
@@ -40,6 +44,9 @@ explain:
 """
 
 
+MODULES = ("engine.run", "report.write", "engine.triage")
+
+
 @pytest.fixture(scope="session")
 def tiny() -> Recipe:
     return Recipe.parse(TINY)
@@ -66,3 +73,30 @@ def sketched(finished: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         return {format: blank[format] for format in formats}
 
     monkeypatch.setattr(xaitool.figures, "drawn", drawn)
+
+
+@pytest.fixture(scope="module")
+def start() -> Iterator[Callable[..., BaseProcess]]:
+    """Starts a function in a process of its own, in which torch and all the rest have been imported."""
+    set_here = {"OMP_NUM_THREADS": "1", "XAITOOL_PLUGINS_DISABLED": "xaitool/tensorboard"}
+    before = {name: os.environ.get(name) for name in set_here}
+    os.environ.update(set_here)
+    context = multiprocessing.get_context("forkserver")
+    plugins = ["xaitool_timm.models", "xaitool_gradcam.explainers", "xaitool_shapes.data", "xaitool_metrics.curves"]
+    context.set_forkserver_preload([*(f"xaitool.{module}" for module in MODULES), *plugins])
+    processes = []
+
+    def started(function: Callable[..., Any], *arguments: Any) -> BaseProcess:
+        process = context.Process(target=function, args=arguments)
+        process.start()
+        processes.append(process)
+        return process
+
+    yield started
+    for process in processes:
+        process.kill()
+        process.join()
+    for name, value in before.items():
+        os.environ.pop(name)
+        if value is not None:
+            os.environ[name] = value

@@ -160,6 +160,18 @@ def test_no_checkpoint_is_left_that_is_whole(two: tuple[Checkpoints, list[str]],
     assert len(warnings) == 2
 
 
+def test_what_is_kept_anew_outlives_what_is_damaged(two: tuple[Checkpoints, list[str]], tmp_path: Path) -> None:
+    checkpoints, _ = two
+    for path in (tmp_path / "checkpoints").glob("*.pt"):
+        path.write_bytes(b"")
+    for step in (5, 7):  # begun again, and not yet as far as it was
+        checkpoints.save(step, saved(step))
+        newest = checkpoints.newest()
+        assert newest is not None
+        assert newest.rest["number"] == step
+    assert {path.stem for path in (tmp_path / "checkpoints").iterdir()} == {"fit-00000005", "fit-00000007"}
+
+
 def test_a_checkpoint_of_another_format_is_not_read(two: tuple[Checkpoints, list[str]], tmp_path: Path) -> None:
     checkpoints, warnings = two
     path = tmp_path / "checkpoints/fit-00000100.json"

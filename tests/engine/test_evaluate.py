@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from pathlib import Path
 
 import pytest
 import torch
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 from torch.utils.data import DataLoader, TensorDataset
 
 import xaitool
-from xaitool import Evaluation, Subject
+from xaitool import Evaluation, RuntimeSettings, Subject
 from xaitool.engine.explain import check_targets, targets_of
 from xaitool.engine.select import select
 from xaitool.errors import ExplainError
@@ -49,6 +50,24 @@ def test_a_class_that_is_never_predicted_or_not_there() -> None:
     figures = Evaluation(torch.tensor([[1.0, 0, 0]]), torch.tensor([0])).figures(CLASSES)
     nothing = {"recall": 0, "precision": 0, "images": 0, "predicted": 0, "confidence": 0}
     assert figures["per_class"]["dog"] == nothing
+
+
+def test_no_file_is_kept_open_for_each_batch_of_a_worker() -> None:
+    opened: list[int] = []
+
+    class Images:
+        def __len__(self) -> int:
+            return 200
+
+        def __getitem__(self, index: int) -> tuple[Tensor, int]:
+            return torch.zeros(3, 2, 2), index % 3
+
+    net = nn.Sequential(nn.Flatten(), nn.Linear(12, 3))
+    net.register_forward_pre_hook(lambda *_: opened.append(len(list(Path("/dev/fd").iterdir()))))
+    with xaitool.open_runtime(RuntimeSettings(device="cpu", workers=1)) as runtime:
+        found = xaitool.evaluate(net, runtime.loader(Images(), 2, shuffle=False), runtime=runtime)
+    assert found.labels.tolist() == [index % 3 for index in range(200)]
+    assert max(opened) < min(opened) + 50  # of 100 batches
 
 
 def test_table(evaluation: Evaluation) -> None:
@@ -151,8 +170,9 @@ def test_targets_whose_files_would_be_the_same_are_refused() -> None:
 
 def test_names_become_file_names_that_stay_apart() -> None:
     names = ["a/b", "a_b", "a b", "..", ".", "", "x" * 300, "gradcam++", "Übergröße", "../../etc/passwd"]
+    names += ["猫" * 90, "猫" * 90 + "犬", "é" * 41, "a" + "😀" * 60]
     files = [filename(name) for name in names]
     assert len(set(files)) == len(names)
     assert files[1] == "a_b"
     assert files[7] == "gradcam++"
-    assert all(file and "/" not in file and not file.startswith(".") and len(file) < 100 for file in files)
+    assert all(file and "/" not in file and not file.startswith(".") and len(file.encode()) < 100 for file in files)

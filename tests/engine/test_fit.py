@@ -142,7 +142,7 @@ def test_weight_average_by_its_definition() -> None:
         with torch.no_grad():
             module.weight.copy_(torch.randn(2, generator=weights))
             module.num_batches_tracked += 1
-        average.update(module)
+        average.update()
         decay = min(0.5, (1 + update) / (10 + update))
         expected = decay * expected + (1 - decay) * module.weight.detach()
     assert torch.allclose(average.module.weight, expected, atol=1e-6)
@@ -209,6 +209,16 @@ def test_tune_works_on_a_copy_and_repeats_itself() -> None:
     assert all(parameter.grad is None for parameter in module.parameters())
 
 
+@pytest.mark.parametrize(("channels", "form"), [(8, torch.contiguous_format), (16, torch.channels_last)])
+def test_channels_last_but_where_torch_writes_beyond_its_memory(channels: int, form: torch.memory_format) -> None:
+    """A strided 1 × 1 convolution of few channels: its backward pass ended the process."""
+    module = nn.Sequential(nn.Conv2d(3, channels, 3, padding=1), nn.Conv2d(channels, 16, 1, stride=2))
+    with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu")) as runtime:
+        found = runtime.place(module)(runtime.to_device(torch.randn(2, 3, 64, 64)))
+    formats = (torch.contiguous_format, torch.channels_last)
+    assert [each for each in formats if found.is_contiguous(memory_format=each)] == [form]
+
+
 @pytest.mark.cuda
 def test_bf16_on_cuda_trains_and_evaluates_in_float32() -> None:
     module = net()
@@ -250,9 +260,35 @@ def test_tied_weights_are_averaged_once() -> None:
     expected = first.weight.detach().clone()
     with torch.no_grad():
         first.weight.add_(1)
-    average.update(tied)
+    average.update()
     decay = min(0.5, 2 / 11)
     assert torch.allclose(average.module[0].weight, expected + (1 - decay))
+
+
+class Counting(nn.BatchNorm1d):
+    """Puts another tensor in a buffer's place, as some modules do, and keeps something that is no tensor."""
+
+    seen = 0
+
+    def forward(self, values: torch.Tensor) -> torch.Tensor:
+        self.seen += 1
+        self.running_mean = self.running_mean + 1
+        return values
+
+    def get_extra_state(self) -> dict[str, int]:
+        return {"seen": self.seen}
+
+    def set_extra_state(self, state: dict[str, int]) -> None:
+        self.seen = state["seen"]
+
+
+def test_what_a_module_puts_in_the_place_of_a_buffer_and_what_is_no_tensor_are_taken_in() -> None:
+    module = Counting(2)
+    average = WeightAverage(module, EMASettings(decay=0.5))
+    module(torch.ones(1, 2))
+    average.update()
+    assert average.module.running_mean.tolist() == pytest.approx([1 - 2 / 11] * 2)
+    assert average.module.seen == module.seen == 1
 
 
 def test_the_environment_of_accelerate_changes_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -275,3 +311,36 @@ def test_stages_work_beside_the_users_own_accelerator() -> None:
         assert AcceleratorState._shared_state
     finally:
         AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def compiling(monkeypatch: pytest.MonkeyPatch, backend: Any) -> list[nn.Module]:
+    """torch.compile without its compiler, which takes a minute; gives the modules that it is called for."""
+    asked = []
+    compile = torch.compile
+
+    def without(module: nn.Module) -> Any:
+        asked.append(module)
+        return compile(module, backend=backend)
+
+    monkeypatch.setattr(torch, "compile", without)
+    return asked
+
+
+def test_a_compiled_network_learns_the_same_and_comes_back_as_it_was(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = compiling(monkeypatch, "eager")
+    plain, module = net(), net()
+    xaitool.fit(plain, loader(), settings(), Constant(), Tuned(0.1))
+    assert not asked
+    xaitool.fit(module, loader(), settings(compile=True), Constant(), Tuned(0.1))
+    assert asked == [module]
+    assert all(torch.equal(value, plain.state_dict()[name]) for name, value in module.state_dict().items())
+    assert type(module) is nn.Sequential
+
+
+def test_a_network_that_cannot_be_compiled_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: Any) -> Any:
+        raise OSError("no compiler")
+
+    compiling(monkeypatch, broken)
+    with pytest.raises(TrainingError, match=r"torch\.compile cannot compile .*no compiler.*; leave train\.compile out"):
+        xaitool.fit(net(), loader(), settings(compile=True), Constant(), Tuned(0.1))

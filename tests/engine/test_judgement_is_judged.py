@@ -24,6 +24,8 @@ from xaitool.recipe.schema import RuntimeSettings
 
 IMAGES = 120
 
+pytestmark = pytest.mark.xdist_group("judgements")  # of one training, in one process
+
 
 class Random:
     def explain(self, subject: Subject, images: Tensor, targets: Tensor) -> Tensor:

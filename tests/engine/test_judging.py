@@ -13,6 +13,7 @@ from xaitool.cli import main
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.select import select
 from xaitool.errors import MetricError, PluginError, RecipeError
+from xaitool.findings import findings
 from xaitool.recipe.schema import SelectSettings
 
 
@@ -52,8 +53,19 @@ def test_the_best_layer_is_chosen_on_images_kept_apart(tiny: Recipe, out: Path) 
     assert (done.maps("gradcam", "true") == named.maps("gradcam", "true")).all()
 
 
-@pytest.mark.parametrize(("total", "images"), [(64, 24), (64, 200), (1000, 200), (40, 200), (6, 200)])
-def test_the_images_of_the_choice_are_used_for_nothing_else(total: int, images: int) -> None:
+@pytest.mark.parametrize(
+    ("total", "images", "expected"),
+    [
+        (1000, 200, (200, 200)),
+        (100, 200, (45, 49)),
+        (64, 24, (24, 24)),
+        (64, 200, (64, 0)),  # two halves of it would both tell nothing
+        (40, 200, (40, 0)),
+        (29, 200, (0, 0)),  # all of it would
+        (12, 4, (2, 4)),  # few are asked for
+    ],
+)
+def test_the_images_of_the_choice_are_used_for_nothing_else(total: int, images: int, expected: tuple[int, int]) -> None:
     import torch
 
     logits = torch.randn(total, 4, generator=torch.Generator().manual_seed(0))
@@ -62,9 +74,29 @@ def test_the_images_of_the_choice_are_used_for_nothing_else(total: int, images: 
     apart, judged, explained = (set(rows.tolist()) for rows in (found.apart, found.judged, found.rows))
     assert not apart & judged
     assert not apart & explained
-    assert len(judged) == min(images, max(2, (total - len(explained)) // 2))
-    if total == 1000:
-        assert len(apart) == 200
+    assert (len(judged), len(apart)) == expected
+
+
+@pytest.mark.parametrize(("total", "judged"), [(40, 40), (24, 0)])
+def test_with_few_test_images_none_are_spent_on_what_can_tell_nothing(
+    tiny: Recipe, out: Path, total: int, judged: int
+) -> None:
+    change = {"train": None, "dataset.test": total, "explain.targets": ["predicted"], "explain.triage": False}
+    done = run(tiny, set={**change, "explain.methods": [{"use": "gradcam", "layers": "auto"}]}, out=out)
+    told = (done.folder / "run.log").read_text()
+    assert (
+        f"{total} test images: none for choosing layers, {judged or 'none'} for judging explanations; each takes 30 to "
+        "tell anything"
+    ) in told
+    why = "layer: gradcam looks at layer4, as it does by itself: too few images to choose a layer"
+    assert why in told
+    assert "choose" not in done.journal["stages"]
+    assert done.did("judge") == bool(judged)
+    unjudged = "no explanation was judged: 24 test images are too few, and it takes 30 to tell anything"
+    assert (unjudged in findings(done)) == (not judged)
+    if judged:
+        assert verdicts(done)["gradcam"]["layers"]["too_few"]
+        assert "gradcam looks at layer4, as it does by itself" in done.report.read_text()
 
 
 def test_a_verdict_that_falls_short_ends_the_run_with_status_3(

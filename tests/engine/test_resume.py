@@ -14,17 +14,20 @@ from typing import Any
 import pytest
 import torch
 import yaml
+from run_folders import assert_same, contents, only_folder
 
 import xaitool
 from xaitool import Recipe, Run, resume, run
 from xaitool.cli import main
 from xaitool.engine import folder as folder_module
+from xaitool.engine.finished import Finished
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.progress import Silent
 from xaitool.engine.resume import reopen
 from xaitool.engine.stages import Stages
 from xaitool.engine.trainer import Trainer
-from xaitool.errors import FolderError, PluginError
+from xaitool.errors import DeviceError, FolderError, PluginError
+from xaitool.results import FORMAT
 
 # Nothing but a training.
 BARE = """
@@ -41,7 +44,6 @@ train:
 explain: {select: {misclassified: 1}, metrics: [], judge: {images: 0}}
 report: {html: false}
 """
-OF_ITS_OWN = ("run.json", "run.log", "environment.json", "history.jsonl")
 
 
 class Heard(Silent):
@@ -56,22 +58,8 @@ class Heard(Silent):
         self.said.append(text)
 
 
-def only_folder(out: Path) -> Path:
-    (folder,) = (path for path in out.glob("*/*") if path.is_dir())
-    return folder
-
-
 def journal(folder: Path) -> dict[str, Any]:
     return json.loads((folder / "run.json").read_text())
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    files = [path for path in folder.rglob("*") if path.is_file() and "tensorboard" not in path.parts]
-    return {
-        name: None if name in OF_ITS_OWN or "curves" in name else path.read_bytes()
-        for path in files
-        if (name := str(path.relative_to(folder)))
-    }
 
 
 def stopping_at(monkeypatch: pytest.MonkeyPatch, step: int, error: BaseException) -> None:
@@ -130,7 +118,7 @@ def test_a_run_without_methods_goes_on_where_it_was(interrupted: Path, whole: Pa
     assert steps == [6, 7, 8]  # of nine, three an epoch
     assert "done before: tune" in heard.said
     assert "going on after step 6 of 9" in heard.said
-    assert contents(done.folder) == contents(whole)
+    assert_same(done.folder, whole, "*curves*")
     before = [each["train_loss"] for each in Run(whole).history]
     assert [each["train_loss"] for each in done.history] == before
     told = journal(interrupted)
@@ -139,8 +127,11 @@ def test_a_run_without_methods_goes_on_where_it_was(interrupted: Path, whole: Pa
     assert done.model is not None
     weights = done.model.module.state_dict()
     assert all(torch.equal(value, weights[name]) for name, value in done.weights().items())
-    # And now that it is finished:
+    # And now that it is finished, though it was killed before it had put away its checkpoints:
+    (interrupted / "checkpoints").mkdir()
+    (interrupted / "run.lock").touch()
     again = resume(done, display=heard)
+    assert_same(done.folder, whole, "*curves*")
     assert again.folder == done.folder
     assert f"{done.folder} is finished; there is nothing left to do" in heard.said
     assert len(journal(interrupted)["resumed"]) == 1
@@ -148,48 +139,38 @@ def test_a_run_without_methods_goes_on_where_it_was(interrupted: Path, whole: Pa
         resume(done, set={"train.epochs": 9}, force=True)
 
 
-def test_a_full_disk_is_an_error_and_the_run_goes_on_when_there_is_room(
-    bare: Recipe, whole: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(("number", "words"), [(errno.EACCES, "Permission denied"), (errno.ENOSPC, "No space left on")])
+def test_a_folder_that_cannot_be_written_is_an_error(
+    interrupted: Path, monkeypatch: pytest.MonkeyPatch, number: int, words: str
 ) -> None:
-    with monkeypatch.context() as full:
-        full_from(full, "metrics.json")
-        with pytest.raises(FolderError, match=r"cannot write .*metrics.json: No space left") as caught:
-            run(bare, out=out)
-    folder = only_folder(out)
-    assert caught.value.__notes__ == [f"to go on from there: xaitool run --resume {folder}"]
-    assert journal(folder)["state"] == "running"  # nothing could be written any more
-    assert contents(resume(folder).folder) == contents(whole)
-
-
-def full_from(monkeypatch: pytest.MonkeyPatch, file: str) -> None:
-    """From this file on, nothing can be written."""
-    from xaitool.figures import files as figures_module
-
-    real, full = folder_module.write_whole, []
-
-    def write(target: Path, data: bytes) -> None:
-        full.extend([1] if target.name == file else [])
-        if full:
-            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-        real(target, data)
-
-    monkeypatch.setattr(folder_module, "write_whole", write)
-    monkeypatch.setattr(figures_module, "write_whole", write)
-
-
-def test_a_folder_that_cannot_be_written_is_an_error(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: Any, **__: Any) -> Any:
-        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        raise OSError(number, os.strerror(number))
 
     import filelock
 
     with monkeypatch.context() as refused:
         refused.setattr(filelock.FileLock, "acquire", refuse)
-        with pytest.raises(FolderError, match=rf"cannot write in {interrupted}: Permission denied"):
+        with pytest.raises(FolderError, match=rf"cannot write in {interrupted}: {words}"):
             resume(interrupted)
     monkeypatch.setattr(folder_module, "_LogFile", refuse)
-    with pytest.raises(FolderError, match=r"cannot write .*run\.log: Permission denied"):
+    with pytest.raises(FolderError, match=rf"cannot write .*run\.log: {words}"):
         resume(interrupted)
+
+
+def test_a_compiled_training_goes_on_where_it_was(
+    bare: Recipe, whole: Path, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Without the compiler, which takes half a minute: `make test-kill` has it.
+    compile, asked = torch.compile, []
+    monkeypatch.setattr(torch, "compile", lambda module: (asked.append(module), compile(module, backend="eager"))[1])
+    compiled = bare.with_set({"train.compile": True})
+    with monkeypatch.context() as stopping:
+        stopping_at(stopping, 7, KeyboardInterrupt())
+        with pytest.raises(KeyboardInterrupt):
+            run(compiled, out=out)
+    done = resume(only_folder(out))
+    assert len(asked) == 2
+    assert_same(done.folder, whole, "*curves*", "recipe.*")
 
 
 def test_a_second_process_is_refused(interrupted: Path) -> None:
@@ -235,6 +216,14 @@ def test_with_force_what_the_change_has_no_part_in_is_kept(
     assert Recipe.load(done.folder / "recipe.lock.yaml").resolved() == done.settings
 
 
+def test_where_the_run_cannot_go_on_nothing_is_taken_away(interrupted: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    before = contents(interrupted)
+    with pytest.raises(DeviceError, match="asks for cuda"):
+        resume(interrupted, set={"seed": 4, "runtime.device": "cuda"}, force=True)
+    assert contents(interrupted) == before
+
+
 def test_other_versions_are_refused(interrupted: Path) -> None:
     lock = interrupted / "recipe.lock.yaml"
     data = yaml.safe_load(lock.read_text())
@@ -250,12 +239,41 @@ def test_other_versions_are_refused(interrupted: Path) -> None:
     assert len(warnings) == 2
 
 
+JOURNAL = {"format": FORMAT, "state": "failed", "started": "", "resumed": [], "done": [], "stages": {}}
+
+
+@pytest.mark.parametrize("name", ["run.log", "checkpoints", "tensorboard", "gone"])
+def test_a_link_that_leads_out_of_the_folder_is_refused(tmp_path: Path, name: str) -> None:
+    run, elsewhere = tmp_path / "run", tmp_path / "elsewhere"
+    run.mkdir()
+    if name != "gone":
+        elsewhere.mkdir()
+    (run / "run.json").write_text(json.dumps(JOURNAL))
+    (run / name).symlink_to(elsewhere)
+    with pytest.raises(FolderError, match=f"{name} is a link that leads out of the run's folder; take it away"):
+        resume(run)
+
+
 @pytest.mark.parametrize(
     ("content", "message"),
     [
         ('{"state": "interrupted"}', "was made by another version of xaitool"),
         ('{"format": 2}', "was made by another version of xaitool"),
         ("{", "run.json is damaged"),
+        (
+            json.dumps({"format": FORMAT, "state": "failed", "started": "", "resumed": []}),
+            r"damaged \(its 'done' is missing or of another kind\); begin again: xaitool run .*recipe\.lock\.yaml",
+        ),
+        (
+            json.dumps(
+                {"format": FORMAT, "state": "failed", "started": "", "resumed": [], "done": ["data"], "stages": {}}
+            ),
+            r"damaged \(in the stage data\); begin again",
+        ),
+        (json.dumps({**JOURNAL, "done": [["data"]], "stages": {"data": {}}}), r"damaged \(in the stage \['data'\]\)"),
+        (json.dumps({**JOURNAL, "stages": {"fit": {"seconds": "1"}}}), r"damaged \(in the stage fit\)"),
+        (json.dumps({**JOURNAL, "stages": {"data": {"fingerprint": 7}}}), r"damaged \(in the stage data\)"),
+        ("[" * 100_000, r"damaged \(it is nested too deeply\); begin again"),
         (None, "is not a run's folder: it has no run.json"),
     ],
 )
@@ -291,7 +309,19 @@ def test_a_damaged_result_is_made_again(interrupted: Path, whole: Path, monkeypa
     heard = Heard()
     done = resume(interrupted, display=heard)
     assert f"{weights} is damaged: its sha256 is not the one it was written with" in " ".join(heard.said)
-    assert contents(done.folder) == contents(whole)
+    assert_same(done.folder, whole, "*curves*")
+
+
+@pytest.mark.parametrize("content", ["null", "[]", '{"gradcam": {}}', "{"])
+def test_what_is_not_what_was_written_is_told_and_made_again(tmp_path: Path, content: str) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/choices.json").write_text(content)
+    (tmp_path / "run.json").write_text(json.dumps({"format": FORMAT}))
+    warnings: list[str] = []
+    assert Finished.read(RunFolder(tmp_path), ["choose"], warnings.append).stages == []
+    (warning,) = warnings
+    assert "checkpoints/choices.json" in warning
+    assert warning.endswith("the run goes on from the stage choose")
 
 
 def test_what_failed_is_tried_again(bare: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -309,8 +339,11 @@ def test_what_failed_is_tried_again(bare: Recipe, out: Path, monkeypatch: pytest
         broken.setattr(CAM, "explain_together", failing)
         with pytest.raises(PluginError, match="in the plugin") as caught:
             run(bare, set={"explain.methods": ["gradcam"], "train.epochs": 1}, out=out)
-    assert len(caught.value.__notes__) == 1
     folder = only_folder(out)
+    assert caught.value.__notes__ == [
+        f"to go on from there: xaitool run --resume {folder}",
+        "with another setting: add --set KEY=VALUE --force",
+    ]
     assert "explain" not in journal(folder)["done"]
     monkeypatch.setattr(Trainer, "step", pytest.fail)
     done = resume(folder)

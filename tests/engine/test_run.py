@@ -17,11 +17,23 @@ from pytorch_grad_cam import GradCAM, GradCAMPlusPlus
 from pytorch_grad_cam.utils.model_targets import ClassifierOutputTarget
 
 import xaitool
+import xaitool_tensorboard
 from xaitool import Recipe, Run, run
 from xaitool.engine.data import load_data
+from xaitool.engine.journal import Journal
 from xaitool.engine.progress import Silent
 from xaitool.engine.trainer import Trainer
-from xaitool.errors import DeviceError, ExplainError, PluginError, RecipeError, TrainingError, TuningError
+from xaitool.errors import (
+    CheckpointError,
+    DataUnavailableError,
+    DeviceError,
+    ExplainError,
+    PluginError,
+    RecipeError,
+    TrainingError,
+    TuningError,
+    XaitoolError,
+)
 
 FILES = [
     "recipe.yaml",
@@ -219,7 +231,7 @@ def test_ctrl_c_leaves_a_folder_that_says_where(tiny: Recipe, out: Path, monkeyp
     assert len(list((only_folder(out) / "checkpoints").glob("fit-*.safetensors"))) == 1
 
 
-def raising(error: Exception) -> Callable[..., Any]:
+def raising(error: BaseException) -> Callable[..., Any]:
     def explain(*_: Any, **__: Any) -> Any:
         raise error
 
@@ -236,6 +248,62 @@ def test_a_plugin_that_raises_is_named(tiny: Recipe, out: Path, monkeypatch: pyt
     log = (only_folder(out) / "run.log").read_text()
     assert "Traceback" in log
     assert "ZeroDivisionError" in log
+
+
+@pytest.mark.parametrize("error", [PluginError("it broke"), KeyboardInterrupt()])
+def test_what_ended_a_run_is_told_although_it_is_told_to_end_as_well(
+    error: BaseException, tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Trainer, "step", raising(error))
+    monkeypatch.setattr("xaitool.engine.journal.write_report", raising(KeyboardInterrupt()))
+    monkeypatch.setattr(Silent, "summary", raising(KeyboardInterrupt()))
+    with pytest.raises(type(error)) as told:
+        run(tiny, out=out)
+    assert told.value is error
+    assert any(note.startswith("to go on from there: xaitool run --resume") for note in error.__notes__)
+    assert journal(out)["state"] == ("interrupted" if isinstance(error, KeyboardInterrupt) else "failed")
+    assert str(only_folder(out)) not in xaitool_tensorboard._open  # an observer has been told
+
+
+def test_how_a_run_ended_is_written_although_its_writing_is_interrupted(
+    tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, interrupts = Journal._write, [1]
+
+    def interrupted(self: Journal) -> None:
+        if self.state["state"] == "failed" and interrupts:
+            interrupts.clear()
+            raise KeyboardInterrupt
+        write(self)
+
+    monkeypatch.setattr(Trainer, "step", raising(PluginError("it broke")))
+    monkeypatch.setattr(Journal, "_write", interrupted)
+    with pytest.raises(PluginError, match="it broke"):
+        run(tiny, out=out)
+    assert journal(out)["state"] == "failed"
+
+
+class Unreachable(DataUnavailableError):
+    """An error of a plugin's own, made of more than a message."""
+
+    def __init__(self, server: str, port: int) -> None:
+        super().__init__(f"{server}:{port} does not answer")
+
+
+@pytest.mark.parametrize(
+    ("stage", "error", "message"),
+    [
+        ("load_data", Unreachable("here", 80), r"^<recipe>:\d+:\d+: dataset: here:80 does not answer\n"),
+        ("load_data", PluginError("dataset shapes: gone"), r"^<recipe>:\d+:\d+: dataset: shapes: gone\n"),
+        ("build_model", CheckpointError("there is none"), r"^<recipe>:\d+:\d+: model: there is none\n"),
+    ],
+)
+def test_what_data_and_models_lack_is_told_with_its_place_in_the_file(
+    stage: str, error: XaitoolError, message: str, tiny: Recipe, out: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(f"xaitool.engine.stages.{stage}", raising(error))
+    with pytest.raises(XaitoolError, match=message):
+        run(tiny, out=out)
 
 
 @pytest.mark.parametrize(
@@ -333,6 +401,24 @@ def test_workers_change_nothing(finished: Run, tiny: Recipe, out: Path) -> None:
     again = run(tiny, set={"runtime.workers": 2, "explain.methods": []}, out=out)
     before = finished.weights()
     assert all(torch.equal(value, before[name]) for name, value in again.weights().items())
+
+
+def test_augmenting_on_the_device_is_augmenting(tiny: Recipe, out: Path) -> None:
+    """Where nothing is left to chance, it is even the same training, with any number of workers."""
+    change = {"dataset.augment": [{"HorizontalFlip": {"p": 1.0}}], "explain.methods": [], "train.epochs": 1}
+    before = run(tiny, set=change, out=out).weights()
+    for workers in (0, 2):
+        on_device = run(tiny, set={**change, "runtime.augment": "device", "runtime.workers": workers}, out=out)
+        assert all(torch.equal(value, before[name]) for name, value in on_device.weights().items())
+
+
+def test_what_the_device_cannot_augment_is_told_with_its_place(tiny: Recipe, out: Path) -> None:
+    change = {"dataset.augment": ["ColorJitter"], "runtime.augment": "device"}
+    with pytest.raises(
+        DeviceError, match=r'set\["runtime.augment"\]: runtime.augment: the device cannot do it: .*HorizontalFlip'
+    ):
+        run(tiny, set=change, out=out)
+    assert journal(out)["stage"] == "data"
 
 
 def test_none_selected_is_not_none_made(tiny: Recipe, out: Path) -> None:

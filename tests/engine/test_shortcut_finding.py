@@ -211,7 +211,7 @@ def test_empty_maps_and_cut_off_patches_are_left_out() -> None:
     assert (nothing.share.n, nothing.shows, nothing.words()) == (0, False, "its maps are empty")
     few = pointing_of(masks(19).float(), masks(19), seed=1)
     assert not few.shows
-    assert few.words() == "100 % of its evidence lies on the patch, 16 times chance (on no more than 19 images)"
+    assert few.words() == "100% of its evidence lies on the patch, 16 times chance (on no more than 19 images)"
 
 
 def test_equal_seeds_give_equal_intervals() -> None:
@@ -232,39 +232,39 @@ def pointing(share: float, n: int = 100) -> Pointing:
 def test_a_shortcut_is_told_in_one_sentence() -> None:
     finding = Finding("cat", 1.0, effect(0.02, 0.87), {"gradcam": pointing(0.41), "edges": pointing(0.02)})
     assert finding.sentence() == (
-        "The model uses a shortcut: with the patch, 87 % of the images of other classes are taken for “cat” "
-        "(without it 2 %); gradcam shows it: 41 % of its evidence lies on the patch, 26 times chance; "
-        "edges does not show it: 2 % of its evidence lies on the patch, 1.3 times chance."
+        "The model uses a shortcut: with the patch, 87% of the images of other classes are taken for “cat” "
+        "(without it 2%); gradcam shows it: 41% of its evidence lies on the patch, 26 times chance; "
+        "edges does not show it: 2% of its evidence lies on the patch, 1.3 times chance."
     )
 
 
 def test_a_model_that_needs_the_patch_is_told_with_the_accuracy_on_its_own_class() -> None:
     finding = Finding("cat", 1.0, needing(0, 1), {"gradcam": pointing(0.41)})
     assert finding.sentence() == (
-        "The model uses a shortcut: with the patch, 100 % of those of “cat” are recognised (without it 0 %); "
-        "gradcam shows it: 41 % of its evidence lies on the patch, 26 times chance."
+        "The model uses a shortcut: with the patch, 100% of those of “cat” are recognised (without it 0%); "
+        "gradcam shows it: 41% of its evidence lies on the patch, 26 times chance."
     )
     of = labels(400)
     both = effect_of(TARGET, of, of.where(of != TARGET, 0), torch.full_like(of, TARGET), seed=1)
     assert Finding("cat", 1.0, both).sentence() == (
-        "The model uses a shortcut: with the patch, 100 % of the images of other classes are taken for “cat” "
-        "(without it 0 %), and 100 % of those of “cat” are recognised (without it 0 %)."
+        "The model uses a shortcut: with the patch, 100% of the images of other classes are taken for “cat” "
+        "(without it 0%), and 100% of those of “cat” are recognised (without it 0%)."
     )
 
 
 def test_that_there_is_none_is_told_too_and_who_points_at_it_all_the_same() -> None:
     finding = Finding("cat", 0.0, effect(0.03, 0.03), {"gradcam": pointing(0.02), "edges": pointing(0.25)})
     assert finding.sentence() == (
-        "The model does not use the planted patch: with it, 3 % of the images of other classes are taken for “cat” "
-        "(without it 3 %), and 100 % of those of “cat” are recognised (without it 100 %); "
-        "edges points at it all the same: 25 % of its evidence lies on the patch, 16 times chance."
+        "The model does not use the planted patch: with it, 3% of the images of other classes are taken for “cat” "
+        "(without it 3%), and 100% of those of “cat” are recognised (without it 100%); "
+        "edges points at it all the same: 25% of its evidence lies on the patch, 16 times chance."
     )
 
 
 def test_a_use_too_slight_to_count_is_told() -> None:
     assert Finding("cat", 1.0, effect(0, 0.04, 4000)).sentence() == (
-        "The model does not use the planted patch: with it, 4 % of the images of other classes are taken for “cat” "
-        "(without it 0 %), and 100 % of those of “cat” are recognised (without it 100 %), which is less than the 5 "
+        "The model does not use the planted patch: with it, 4% of the images of other classes are taken for “cat” "
+        "(without it 0%), and 100% of those of “cat” are recognised (without it 100%), which is less than the 5 "
         "points that count."
     )
 
@@ -275,8 +275,8 @@ def test_that_it_cannot_be_told_is_told() -> None:
     )
     assert Finding("cat", 1.0, effect(0.1, 0.13, 200)).sentence() == (
         "Whether the model uses the planted patch cannot be told from 150 images of other classes and 50 of “cat”: "
-        "with it, 13 % of the images of other classes are taken for “cat” (without it 10 %), and 100 % of those of "
-        "“cat” are recognised (without it 100 %); the change may be chance."
+        "with it, 13% of the images of other classes are taken for “cat” (without it 10%), and 100% of those of "
+        "“cat” are recognised (without it 100%); the change may be chance."
     )
 
 
@@ -407,7 +407,7 @@ def test_a_planted_cheat_is_caught_and_who_shows_it_is_told_from_who_does_not(
     assert finding.pointing["honest"].chance == pytest.approx(1 / 25)
     assert finding.pointing["honest"].shows
     assert not finding.pointing["centred"].shows
-    assert "honest shows it: 100 % of its evidence lies on the patch, 25 times chance" in finding.sentence()
+    assert "honest shows it: 100% of its evidence lies on the patch, 25 times chance" in finding.sentence()
     assert "centred does not show it" in finding.sentence()
 
 

@@ -31,7 +31,7 @@ def test_each_run_has_its_own_line_solid_and_dashed():
         (VERMILION, "--", [25, 50, 87.5]),
     ]
     assert [list(line.get_xdata()) for line in loss.lines] == [[1, 2], [1, 2], [1, 2, 3], [1, 2, 3]]
-    assert accuracy.get_title(loc="left") == "Test accuracy: A 75.0 %, B 87.5 %"
+    assert accuracy.get_title(loc="left") == "Test accuracy: A 75.0%, B 87.5%"
     assert loss.get_title(loc="left") == "Test loss: A 1, B 0.667"
 
 
@@ -42,7 +42,7 @@ def test_the_legend_names_runs_and_data():
 
 def test_what_was_not_measured_is_said():
     _, accuracy = figures.compared_curves({"A": history(None, None), "B": history(0.5, None)}).axes
-    assert accuracy.get_title(loc="left") == "Test accuracy: A not measured, B 50.0 %"
+    assert accuracy.get_title(loc="left") == "Test accuracy: A not measured, B 50.0%"
 
 
 def test_the_schedules_lie_over_each_other():
@@ -73,7 +73,7 @@ def test_no_epoch_and_no_step_is_a_message():
 
 def test_one_run_without_an_epoch_does_not_hide_the_other():
     _, accuracy = figures.compared_curves({"A": [], "B": history(0.5)}).axes
-    assert accuracy.get_title(loc="left") == "Test accuracy: A not measured, B 50.0 %"
+    assert accuracy.get_title(loc="left") == "Test accuracy: A not measured, B 50.0%"
 
 
 def test_equal_figures_are_equal_files():

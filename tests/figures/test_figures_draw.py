@@ -178,3 +178,10 @@ def test_drawing_needs_neither_pyplot_nor_torch(tmp_path):
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert done.stdout.strip() == "[]"
+
+
+def test_a_script_that_no_font_here_has_is_drawn_without_a_word() -> None:
+    """Gothic letters, which hardly any machine has; the page has the names as text."""
+    names = ["\U00010330\U00010331", "\U00010332"]
+    content = figures.drawn(figures.confusion_matrix(np.array([[3, 1], [2, 4]]), names))
+    assert content["png"].startswith(b"\x89PNG")

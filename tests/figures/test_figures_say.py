@@ -106,18 +106,18 @@ def test_best_and_last_test_accuracy_are_marked():
     figure = figures.training_curves(history([0.5, 0.925, 0.75]))
     loss, accuracy = figure.axes
     assert loss.get_title(loc="left") == "Training loss: from 1 to 0.333"
-    assert accuracy.get_title(loc="left") == "Test accuracy: from 50.0 % to 75.0 %"
+    assert accuracy.get_title(loc="left") == "Test accuracy: from 50.0% to 75.0%"
     assert [list(line.get_ydata()) for line in accuracy.lines[:2]] == [[50, 50, 50], [50, 92.5, 75]]
     best, last = accuracy.lines[2:]
     assert (best.get_xdata()[0], best.get_ydata()[0]) == (2, 92.5)
     assert (last.get_xdata()[0], last.get_ydata()[0]) == (3, 75)
-    assert {"best test: 92.50 % (epoch 2)", "last test: 75.00 % (epoch 3)"} <= set(texts(figure))
+    assert {"best test: 92.50% (epoch 2)", "last test: 75.00% (epoch 3)"} <= set(texts(figure))
 
 
 def test_one_epoch_is_a_visible_point():
     figure = figures.training_curves(history([0.5]))
     assert all(line.get_marker() not in ("", "None") and line.get_markersize() > 3 for line in figure.axes[0].lines)
-    assert "best and last test: 50.00 % (epoch 1)" in texts(figure)
+    assert "best and last test: 50.00% (epoch 1)" in texts(figure)
 
 
 def test_without_test_data_there_is_no_test_curve():
@@ -141,7 +141,7 @@ def test_the_confusion_matrix_has_the_counts_in_its_cells():
     assert cells[0, 1] == "3"
     assert cells[1, 1] == "1,234"
     assert cells[2, 0] == "·"
-    assert "1,284 of 1,296 images are classified correctly (99.1 %)" in texts(figure)
+    assert "1,284 of 1,296 images are classified correctly (99.1%)" in texts(figure)
     assert any("cat → dog (7), dog → cat (3), dog → frog (2)" in text for text in texts(figure))
 
 
@@ -168,7 +168,7 @@ def test_no_numbers_in_the_cells_of_a_hundred_classes():
 
 def test_a_mistake_has_both_classes_and_the_confidence():
     figure = figures.mistakes(IMAGES[:1], [0], [1], [0.874], CLASSES)
-    assert texts(figure)[-2:] == ["dog 87 %", "true: cat"]
+    assert texts(figure)[-2:] == ["dog 87%", "true: cat"]
     assert figure.axes[0].images[0].get_interpolation() == "nearest"
     assert to_hex(figure.texts[-2].get_color()) == VERMILION
     assert "No mistakes" in texts(figures.mistakes(IMAGES[:0], [], [], [], CLASSES))
@@ -179,9 +179,7 @@ def test_explained_says_what_each_map_is_for():
     figure = figures.explained(IMAGES[:1], [0], [1], [0.87], CLASSES, {k: v[:1] for k, v in maps.items()}, "Grad-CAM")
     said = texts(figure)
     assert "Grad-CAM: the evidence in 1 image" in said
-    assert {"true cat, predicted dog 87 %", 'for "dog" (predicted)', 'for "cat" (true)', "for least likely"} <= set(
-        said
-    )
+    assert {"true cat, predicted dog 87%", 'for "dog" (predicted)', 'for "cat" (true)', "for least likely"} <= set(said)
     assert said.count("empty map") == 1
     _scale, plain, predicted, true, empty = shown(figure)
     assert np.array_equal(plain, IMAGES[0])
@@ -237,8 +235,8 @@ def test_long_names_get_an_ellipsis():
     assert shorten("x" * 40, 10) == "x" * 9 + "…"
     assert fit("", 1, 9) == ""
     assert fit("cat", 1, 9, frame='for "{}"') == 'for "cat"'
-    fitted = fit("w" * 40, 1.0, 9, frame="{} 87 %")
-    assert fitted.endswith("… 87 %")
+    fitted = fit("w" * 40, 1.0, 9, frame="{} 87%")
+    assert fitted.endswith("… 87%")
     assert width_of(fitted, 9) <= 1.0
 
 

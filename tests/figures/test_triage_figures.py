@@ -109,8 +109,8 @@ def test_titles_say_in_words_what_is_seen():
     said = texts(drawn(2))
     assert "Evidence for the wrong class and for the right one, in 2 mistakes" in said
     assert {
-        "cat taken for dog, 87 % sure",
-        "dog taken for frog, 87 % sure",
+        "cat taken for dog, 87% sure",
+        "dog taken for frog, 87% sure",
         'for "dog" (predicted)',
         'for "cat" (true)',
         "more evidence for",

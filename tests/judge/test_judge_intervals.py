@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from scipy.stats import bootstrap
 
-from xaitool.judge.intervals import interval
+from xaitool.judge.intervals import interval, proportion
 
 
 def test_it_is_scipys_percentile_interval() -> None:
@@ -63,4 +63,20 @@ def test_as_many_images_as_are_needed_tell_the_difference_as_often_as_planned() 
     needed = interval(generator.normal(0.5, 2, 5000), 0).images_needed()
     assert needed == pytest.approx((2.8 * 2 / 0.5) ** 2, rel=0.1)
     told = sum(interval(generator.normal(0.5, 2, needed), seed, 400).low > 0 for seed in range(300))
-    assert 0.74 <= told / 300 <= 0.88  # 80 % power
+    assert 0.74 <= told / 300 <= 0.88  # 80% power
+
+
+def test_a_proportion_has_wilsons_interval() -> None:
+    """Figures as R's ``prop.test(..., correct = FALSE)`` and Wilson's formula have them."""
+    found = proportion(76, 500)
+    assert (found.mean, found.n) == (0.152, 500)
+    assert (found.low, found.high) == pytest.approx((0.1232, 0.1861), abs=1e-4)
+    assert proportion(10, 10).high == 1 > proportion(10, 10).low == pytest.approx(0.7225, abs=1e-4)
+    assert proportion(0, 10).low == 0 < proportion(0, 10).high == pytest.approx(0.2775, abs=1e-4)
+    assert math.isnan(proportion(0, 0).mean)
+
+
+def test_a_proportions_interval_holds_the_truth_as_often_as_it_says() -> None:
+    drawn = np.random.default_rng(0).binomial(40, 0.9, size=2000)
+    held = [proportion(int(count), 40).low <= 0.9 <= proportion(int(count), 40).high for count in drawn]
+    assert 0.93 <= np.mean(held) <= 0.98

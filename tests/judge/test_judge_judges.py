@@ -177,7 +177,7 @@ def test_maps_that_say_nothing_may_ignore_the_weights_but_are_not_about_the_mode
 
 
 def test_a_random_explainer_says_nothing_in_95_of_100_repetitions(runtime: Runtime) -> None:
-    """200 repetitions, of which at most 5 % may be called something else: by chance at most 16 (97.5 %, binomial)."""
+    """200 repetitions, of which at most 5% may be called something else: by chance at most 16 (97.5%, binomial)."""
     wrong = 0
     for seed in range(200):
         judge = judge_of(runtime, metrics={"abpc": metrics(steps=8)["abpc"]}, mask=None, seed=seed)

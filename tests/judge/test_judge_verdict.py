@@ -38,7 +38,19 @@ def against(name: str, difference: float, half: float = 0.01, n: int = 100) -> C
             against("dealt", 0.05),
             [against("edges", 0.005), against("mean", 0.008)],
             "image-specific",
-            "image-specific, but edges does as well (behind by 0.005)",
+            "image-specific, but not clearly better than edges (ahead by 0.005)",
+        ),
+        (
+            against("dealt", 0.05),
+            [against("edges", -0.004)],
+            "image-specific",
+            "image-specific, but not clearly better than edges (behind by 0.004)",
+        ),
+        (
+            against("dealt", 0.05),
+            [against("edges", -0.0004)],
+            "image-specific",
+            "image-specific, but not clearly better than edges (ahead by 0.000)",
         ),
     ],
 )
@@ -134,5 +146,7 @@ def test_words_and_requirements() -> None:
     assert not any(map(Verdict("says nothing").meets, ("image_specific", "faithful", "about_the_model")))
     assert not Verdict("too few images").meets("image_specific")
     assert Verdict(None).words() == "not judged"
+    both = Verdict("faithful", model="ignores the weights", object="finds the object")
+    assert both.words() == "faithful, but ignores the weights; finds the object"
     with pytest.raises(ValueError, match="unknown requirement"):
         weak.meets("beautiful")

@@ -168,8 +168,7 @@ def test_each_component_builds_its_method() -> None:
 
 
 def test_left_to_itself_it_looks_at_the_last_layer(bundle: ModelBundle, images: Tensor, targets: Tensor) -> None:
-    maps = build_gradcam(Config()).explain(Subject(bundle.module, bundle.cam_layers), images, targets)
-    assert bundle.cam_layers[-1] == "layer4"
+    maps = build_gradcam(Config()).explain(Subject(bundle.module, ("layer3", "layer4")), images, targets)
     assert torch.equal(maps, explain(bundle.module, "layer4", images, targets))
 
 
@@ -509,7 +508,7 @@ def test_a_class_out_of_range(bundle: ModelBundle, images: Tensor, bad: int, siz
 def test_an_unknown_layer(bundle: ModelBundle, images: Tensor, targets: Tensor) -> None:
     with pytest.raises(ExplainError, match=r"no layer 'layer22'; did you mean 'layer2'\?"):
         explain(bundle.module, "layer22", images, targets)
-    subject = Subject(bundle.module, bundle.cam_layers)
+    subject = Subject(bundle.module, ("layer1", "layer2", "layer3", "layer4"))
     with pytest.raises(ExplainError, match=r"no layer 'xyz'; the model suggests .*layer1, layer2, layer3, layer4"):
         build_gradcam(Config(layers=("layer1", "xyz"))).explain(subject, images, targets)
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import tracemalloc
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +18,8 @@ from xaitool import Recipe, run
 from xaitool.contracts import DataBundle
 from xaitool.data.cache import cache_root
 from xaitool.data.decode import decode
+from xaitool.data.options import fitted
+from xaitool.data.transforms import compose
 from xaitool.errors import DataUnavailableError, XaitoolError
 from xaitool_image_folder.config import Config
 from xaitool_image_folder.data import build
@@ -359,3 +363,53 @@ def test_a_name_that_is_no_utf8(tree: Path) -> None:
     ids = list(made(tree).train_ids)
     assert "train/cat/\\xff.png" in ids
     "".join(ids).encode()
+
+
+def test_folders_beside_the_splits_are_told(tree: Path) -> None:
+    fill(tree / "val", 1)
+    fill(tree / "trian", 1)
+    (tree / ".hidden").mkdir()
+    trian, val = made(tree).notes
+    assert val.endswith("val is left out: the test images are those in 'test'")
+    assert "trian is left out: it lies beside 'train'" in trian
+    assert trian.endswith("; did you mean 'train'?")
+    shutil.rmtree(tree / "trian")
+    (tree / "test").rename(tree / "tests")
+    (note,) = made(tree).notes  # val are the test images now
+    assert "tests is left out: it lies beside 'train', and is neither that nor 'val'" in note
+
+
+@pytest.mark.parametrize(("names", "meant"), [(("train", "Test"), "test"), (("TRAIN", "Val"), "train")])
+def test_splits_in_another_case_are_an_error(tmp_path: Path, names: tuple[str, str], meant: str) -> None:
+    for name in names:
+        fill(tmp_path / name, 2)
+    wrong = next(name for name in names if name != name.lower())
+    with pytest.raises(DataUnavailableError, match=rf"a folder '{wrong}'; did you mean '{meant}'\? Rename it"):
+        made(tmp_path)
+
+
+def test_a_class_called_train_with_a_capital(tmp_path: Path) -> None:
+    for name in ("Car", "Train"):
+        for number in range(5):
+            save(tmp_path / name / f"{number}.png")
+    assert made(tmp_path).classes == ("Car", "Train")
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_a_very_long_picture_takes_no_more_memory_than_others(fit: str) -> None:
+    """Scaled until it covers 64 x 64, a line of 60,000 pixels would take 740 MB."""
+    pipeline = compose(fitted(64, fit))
+    for width, height in ((60_000, 1), (1, 60_000)):
+        picture = np.zeros((height, width, 3), np.uint8)
+        tracemalloc.start()
+        assert pipeline(image=picture)["image"].shape == (64, 64, 3)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 5_000_000
+
+
+def test_pictures_of_usual_shapes_are_cut_as_ever() -> None:
+    steps, draw = fitted((24, 32), "crop"), np.random.default_rng(0)
+    for height, width in ((40, 56), (40, 150), (90, 30), (24, 32)):
+        picture = draw.integers(0, 256, (height, width, 3), np.uint8)
+        assert np.array_equal(compose(steps)(image=picture)["image"], compose(steps[1:])(image=picture)["image"])

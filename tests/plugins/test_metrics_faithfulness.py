@@ -165,6 +165,19 @@ def test_abpc_is_insertion_minus_deletion_and_turns_with_the_map() -> None:
     assert close(turned.values, np.negative(both.values))
 
 
+@pytest.mark.parametrize(
+    "metric",
+    [ABPC(CurveConfig(steps=8)), ROAD(ROADConfig(steps=8, noise=0))],
+    ids=["abpc", "road"],
+)
+def test_maps_at_random_score_what_chance_says(metric: ABPC | ROAD) -> None:
+    subject, images, targets, maps, given = problem(120)
+    found = metric.score(subject, images, targets, maps, given)
+    assert found.chance == [0.0] * 120
+    spread = float(np.std(found.values) / np.sqrt(120))
+    assert abs(float(np.mean(found.values))) < 3 * spread
+
+
 def test_counts_are_whole_even_and_never_repeated() -> None:
     assert pixel_counts(1024, 32).tolist() == list(range(0, 1025, 32))
     assert pixel_counts(10, 32).tolist() == list(range(11))

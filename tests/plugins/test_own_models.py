@@ -20,9 +20,11 @@ import torchvision
 from safetensors.torch import save_file
 from torch import nn
 
+import xaitool
 from xaitool import Recipe, build
 from xaitool.contracts import ModelBundle
 from xaitool.errors import CheckpointError, DataUnavailableError, ModelError, RecipeError
+from xaitool.layers import find_layers
 from xaitool.models.checkpoint import read_state
 from xaitool.models.filling import fill
 
@@ -102,7 +104,7 @@ def test_a_function_a_class_and_a_module(code: Path, attribute: str) -> None:
     path = list(sys.path)
     bundle = own(code, attribute)
     assert bundle.module(torch.zeros(2, *SIZE)).shape == (2, 4)
-    assert bundle.cam_layers[-1].startswith("body")
+    assert find_layers(bundle.module, torch.randn(2, *SIZE))[0].name.startswith("body")
     assert bundle.weights == ""
     assert sys.path == path
 
@@ -127,7 +129,8 @@ def test_its_module_is_not_the_run_s_to_change(code: Path) -> None:
         ("mapping", "gives a dict, not a tensor"),
         ("failing", "KeyError: 'my own mistake'.*code_.*py:27"),
         ("number", "makes a int, not a torch.nn.Module"),
-        ("nothing", "AttributeError: .*no attribute 'nothing'"),
+        ("nothing", "AttributeError: .*no attribute 'nothing'$"),
+        ("biuld", r"no attribute 'biuld'; did you mean 'build'\?$"),
     ],
 )
 def test_what_is_no_model_of_these_classes(code: Path, attribute: str, told: str) -> None:
@@ -243,6 +246,17 @@ def test_code_is_refused_at_its_line_and_column(recipe: Path) -> None:
         Recipe.parse(RECIPE)
 
 
+def test_a_program_allows_code_as_the_command_does(recipe: Path, tmp_path: Path, monkeypatch) -> None:
+    """``xaitool.run`` takes what ``Recipe.load`` takes."""
+    seen: list[bool] = []
+    monkeypatch.setattr("xaitool.engine.run._carried_out", lambda given, *_: seen.append(given.source.allow_code))
+    with pytest.raises(RecipeError, match="allow_code=True"):
+        xaitool.run(recipe, out=tmp_path / "runs")
+    assert not (tmp_path / "runs").exists()
+    xaitool.run(recipe, out=tmp_path / "runs", allow_code=True)
+    assert seen == [True]
+
+
 def test_checking_a_recipe_executes_nothing(recipe: Path) -> None:
     checked = Recipe.load(recipe, allow_code=True)
     assert checked.with_set({"train.epochs": 2}).model.config.model_dump()["folder"] == str(recipe.parent)
@@ -258,7 +272,7 @@ def test_trusted_folders(recipe: Path, monkeypatch: pytest.MonkeyPatch, folder: 
     if fine:
         assert Recipe.load(recipe).model.label == "python"
     else:
-        with pytest.raises(RecipeError, match="not trusted"):
+        with pytest.raises(RecipeError, match=r"not trusted.*TRUSTED_FOLDERS\n?$"):
             Recipe.load(recipe)
 
 
@@ -407,10 +421,17 @@ def test_no_pickle_is_executed(tmp_path: Path) -> None:
     torch.save({"state_dict": small().state_dict(), "trap": Trap(tmp_path / "sprung")}, tmp_path / "a.pt")
     (tmp_path / "b.pt").write_bytes(pickle.dumps(Trap(tmp_path / "sprung")))
     torch.save(small(), tmp_path / "whole.pt")
-    for name in ("a.pt", "b.pt", "whole.pt"):
-        with pytest.raises(CheckpointError, match="Save the weights alone"):
+    for name, code in [("a.pt", ""), ("b.pt", ""), ("whole.pt", "(torch.nn.")]:
+        with pytest.raises(CheckpointError, match="Save the weights alone") as caught:
             read_state(tmp_path / name)
+        assert "weights_only" not in str(caught.value)  # torch tells how to read it all the same
+        assert code in str(caught.value)
     assert not (tmp_path / "sprung").exists()
+
+
+def test_a_folder_that_is_no_runs_is_told(tmp_path: Path) -> None:
+    with pytest.raises(CheckpointError, match=rf"no checkpoint .*: {tmp_path} is a folder, but no run's"):
+        read_state(tmp_path)
 
 
 @pytest.mark.parametrize("name", ["a.pt", "a.safetensors"])
@@ -483,7 +504,7 @@ def test_a_file_without_a_state_dict_and_no_file(tmp_path: Path) -> None:
 def test_torchvision_s_models_for_any_size_and_number_of_classes(name: str, size: int) -> None:
     bundle = torchvisions(name, 7, (3, size, size))
     assert bundle.module(torch.zeros(2, 3, size, size)).shape == (2, 7)
-    assert bundle.cam_layers
+    assert find_layers(bundle.module, torch.randn(2, 3, size, size))
 
 
 def test_a_checkpoint_for_torchvision_s_model(tmp_path: Path) -> None:
@@ -548,7 +569,7 @@ def test_mistakes_with_torchvision_s_models(options: dict[str, Any], told: str) 
 def test_a_timm_transformer_for_small_images_and_its_checkpoint(tmp_path: Path) -> None:
     given = {"num_classes": 5, "input_size": (3, 64, 64)}
     first = build("model", "timm", given=given, name="vit_tiny_patch16_224")
-    assert first.cam_layers
+    assert find_layers(first.module, torch.randn(2, 3, 64, 64))
     save_file(first.module.state_dict(), tmp_path / "a.safetensors")
     checkpoint = str(tmp_path / "a.safetensors")
     again = build("model", "timm", given=given, name="vit_tiny_patch16_224", checkpoint=checkpoint)

@@ -13,6 +13,7 @@ import xaitool
 from xaitool.contracts import ModelBundle
 from xaitool.engine.seams import Seam
 from xaitool.errors import DataUnavailableError, RecipeError, XaitoolError
+from xaitool.layers import find_layers
 from xaitool.recipe.resolve import Recipe, Resolved
 from xaitool_timm.config import ResNet18Config, TimmConfig
 from xaitool_timm.models import build_resnet18, build_timm
@@ -34,10 +35,16 @@ def parameters(bundle: ModelBundle) -> int:
     return sum(each.numel() for each in bundle.module.parameters())
 
 
+def found(bundle: ModelBundle) -> tuple[str, ...]:
+    """The layers that the engine finds, from input to output."""
+    images = torch.randn(2, *bundle.input_size, generator=torch.Generator().manual_seed(0))
+    return tuple(each.name for each in reversed(find_layers(bundle.module, images)))
+
+
 def outputs(bundle: ModelBundle, batch: int = 2) -> dict[str, torch.Size]:
     """The size of what each CAM layer gives, in the order in which they are reached."""
     sizes: dict[str, torch.Size] = {}
-    for name in bundle.cam_layers:
+    for name in found(bundle):
         layer = bundle.module.get_submodule(name)
         layer.register_forward_hook(lambda _, __, output, name=name: sizes.update({name: output.shape}))
     with torch.no_grad():
@@ -62,7 +69,6 @@ def test_resnet18_for_small_images() -> None:
     assert module.fc.out_features == 10
     assert bundle.input_size == SMALL
     assert {name: tuple(size[1:]) for name, size in outputs(bundle).items()} == {
-        "act1": (64, 32, 32),
         "layer1": (64, 32, 32),
         "layer2": (128, 16, 16),
         "layer3": (256, 8, 8),
@@ -76,14 +82,15 @@ def test_resnet18_for_large_images() -> None:
     assert parameters(bundle) == 11_689_512
     assert (module.conv1.kernel_size, module.conv1.stride) == ((7, 7), (2, 2))
     assert isinstance(module.maxpool, nn.MaxPool2d)
-    assert bundle.cam_layers == ("act1", "layer1", "layer2", "layer3", "layer4")
+    assert bundle.cam_layers == ()  # they are found on real images
+    assert found(bundle) == ("act1", "layer1", "layer2", "layer3", "layer4")
     assert outputs(bundle, batch=1)["layer4"] == (1, 512, 7, 7)
 
 
 def test_a_layer_of_one_pixel_is_none_to_look_at() -> None:
-    assert resnet18(stem="imagenet").cam_layers == ("act1", "layer1", "layer2", "layer3")
-    assert resnet18((3, 8, 8), stem="imagenet").cam_layers == ("act1", "layer1")
-    assert resnet18((3, 1, 1), stem="imagenet").cam_layers == ()
+    assert found(resnet18(stem="imagenet")) == ("act1", "layer1", "layer2", "layer3")
+    assert found(resnet18((3, 8, 8), stem="imagenet")) == ("act1", "layer1")
+    assert found(resnet18((3, 1, 1), stem="imagenet")) == ()
 
 
 def test_the_stem_is_the_only_difference() -> None:
@@ -125,7 +132,6 @@ def test_a_resnet_of_ones_own() -> None:
     module: Any = bundle.module
     assert [len(stage) for stage in (module.layer1, module.layer2, module.layer3, module.layer4)] == [1, 2, 1, 3]
     assert {name: tuple(size[1:]) for name, size in outputs(bundle).items()} == {
-        "act1": (8, 32, 32),
         "layer1": (8, 32, 32),
         "layer2": (16, 16, 16),
         "layer3": (24, 8, 8),
@@ -166,7 +172,7 @@ def test_any_timm_model_by_name(name: str) -> None:
     bundle = any_timm(name=name, classes=7)
     assert bundle.module(torch.randn(2, *SMALL)).shape == (2, 7)
     sizes = outputs(bundle)
-    assert tuple(sizes) == bundle.cam_layers  # from input to output
+    assert tuple(sizes) == found(bundle)  # from input to output
     assert len(sizes) >= 3
     assert all(len(size) == 4 and size[2] * size[3] > 1 for size in sizes.values())
     heights = [size[2] for size in sizes.values()]
@@ -176,7 +182,7 @@ def test_any_timm_model_by_name(name: str) -> None:
 @pytest.mark.parametrize("name", ["swin_tiny_patch4_window7_224", "vit_tiny_patch16_224", "levit_128s"])
 @pytest.mark.parametrize("side", [64, 96])
 def test_models_for_one_size_are_made_for_another_and_looked_into(name: str, side: int) -> None:
-    assert any_timm((3, side, side), name=name).cam_layers
+    assert found(any_timm((3, side, side), name=name))
 
 
 def test_layers_of_ones_own_choice() -> None:
@@ -189,12 +195,12 @@ def test_images_of_a_size_that_a_model_does_not_take() -> None:
     with pytest.raises(XaitoolError) as caught:
         any_timm(name="inception_v3")
     message = str(caught.value)
-    assert message.startswith("this timm model takes no images of 3x32x32 (")
+    assert message.startswith("model timm: inception_v3 takes no images of 3x32x32 (")
     assert "it was made for 3x299x299. Resize the 32x32 images" in message
 
 
 def test_the_engine_says_so_too() -> None:
-    with pytest.raises(XaitoolError, match=r"^this timm model takes no images of 3x32x32"):
+    with pytest.raises(XaitoolError, match=r"^model timm: inception_v3 takes no images of 3x32x32"):
         component("{use: timm, name: inception_v3}").build("model", num_classes=10, input_size=SMALL)
 
 

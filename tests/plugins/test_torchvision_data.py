@@ -16,9 +16,13 @@ import torch
 from PIL import Image
 from torchvision import datasets
 
+from xaitool.building import component
 from xaitool.contracts import DataBundle
 from xaitool.data.archives import kept_inside
+from xaitool.data.decode import decode
+from xaitool.data.preprocess import Preprocess
 from xaitool.errors import DataUnavailableError
+from xaitool.stream.source import _steps
 from xaitool_torchvision.config import AnySize, DataConfig, OneSize
 from xaitool_torchvision.data import build
 from xaitool_torchvision.sources import SOURCES
@@ -205,3 +209,16 @@ def test_also_where_a_library_unpacks_without_a_filter(tmp_path: Path) -> None:
         tar.extractall(tmp_path / "inside")
     assert not (tmp_path / "outside").exists()
     assert tarfile.TarFile.__dict__.get("extraction_filter") is before
+
+
+@pytest.mark.parametrize("fit", ["crop", "pad", "stretch"])
+def test_new_pictures_are_prepared_as_the_test_images_were_also_without_a_size(tmp_path: Path, fit: str) -> None:
+    images = put_pets(tmp_path)
+    options = {"name": "OxfordIIITPet", "root": str(tmp_path), "download": False, "fit": fit}
+    folder = component("dataset", "torchvision", options)
+    data = folder.build("data", seed=1)
+    assert folder.as_recipe()["size"] == 224
+    prepare = Preprocess(data.mean, data.std, (224, 224), _steps(folder.config))
+    for number in range(4):
+        (path,) = images.glob(f"*_test{number}.jpg")
+        torch.testing.assert_close(prepare(decode(path)), data.test[number][0])

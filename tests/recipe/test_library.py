@@ -315,6 +315,7 @@ def test_recipe_list(capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert [line.split()[0] for line in out.splitlines()] == NAMES
     assert all(library.headline(name) in out for name in NAMES)
+    assert max(map(len, out.splitlines())) <= 80
 
 
 def test_recipe_schema(schema: dict[str, Any], capsys: pytest.CaptureFixture[str]) -> None:

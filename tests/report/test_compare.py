@@ -16,18 +16,23 @@ from two_runs import IDS, RECIPE, make_run
 
 from xaitool import Recipe, Run, run
 from xaitool.judge.intervals import interval
+from xaitool.report import compare as compare_module
 from xaitool.report.compare import compare, write_comparison
 from xaitool.report.compare_drift import drift, ranks, spearman
+from xaitool.report.compare_images import images_section
 from xaitool.report.compare_pair import Pair, lead, maps_of
 from xaitool.report.compare_predictions import counts_of
 from xaitool.report.compare_settings import differing, flat
 from xaitool.report.model import Section
+from xaitool.report.sprites import BUDGET
 
 #        ccccdddfff
 RIGHT = "ccccdddfff"
 A = "ccccdddffd"  # wrong about the last
 B = "dccfdddffd"  # wrong about that one too, and about 0 and 3
 EVIL = "<script>alert(1)</script>"
+# As many images as an interval takes: the ten, four times.
+MANY = {"true": RIGHT * 4, "ids": [f"test/{number:05d}" for number in range(40)]}
 
 
 def changed(**values: Any) -> dict[str, Any]:
@@ -63,28 +68,84 @@ def data_of(section: Section) -> dict[str, Any]:
 
 def test_the_head_says_who_leads_and_by_how_much(pair: Pair) -> None:
     page = compare(pair.a, pair.b)
-    assert page.sentence.startswith("A gets 90.0% of 10 test images right, B 70.0%: a lead of 20.0 points [+0.0, +")
-    assert page.sentence.endswith("which other test images might turn round.")
+    assert page.sentence == (
+        "A gets 90.0% of 10 test images right, B 70.0%: a lead of 20.0 points, on too few images to tell more "
+        "(it takes 30)."
+    )
     facts = dict(page.facts)
+    assert facts["Test accuracy of A (95% interval)"] == "90.00% (59.6–98.2)"
     assert [facts[each] for each in ("Both right", "Only A right", "Only B right", "Both wrong")] == list("7201")
 
 
 def test_the_lead_has_the_same_size_whoever_is_called_a(pair: Pair) -> None:
     turned = compare(pair.b, pair.a).sentence
-    assert turned.startswith("B gets 90.0% of 10 test images right, A 70.0%: a lead of 20.0 points [")
+    assert turned.startswith("B gets 90.0% of 10 test images right, A 70.0%: a lead of 20.0 points, ")
     assert dict(compare(pair.b, pair.a).facts)["Only B right"] == "2"
 
 
+def test_on_enough_images_the_lead_has_an_interval(tmp_path: Path) -> None:
+    a, b = make_run(tmp_path / "a", A * 4, **MANY), make_run(tmp_path / "b", A * 3 + B, **MANY)
+    page = compare(Run(a), Run(b))
+    assert page.sentence.startswith("A gets 90.0% of 40 test images right, B 85.0%: a lead of 5.0 points [+0.0, +12.5]")
+    assert page.sentence.endswith("which other test images might turn round.")
+    assert page.sections[0].text.startswith("Square brackets above: 95% interval of the lead in points")
+
+
+def test_from_one_image_nothing_follows(tmp_path: Path) -> None:
+    one = {"true": "c", "ids": ["test/00000"], "explained": (), "judged": ()}
+    page = compare(Run(make_run(tmp_path / "a", "c", **one)), Run(make_run(tmp_path / "b", "d", **one)))
+    assert page.sentence == (
+        "A gets 100.0% of 1 test image right, B 0.0%: a lead of 100.0 points, on too few images to tell more (it takes "
+        "30)."
+    )
+    assert page.sections[0].text == ""
+    by_name = {each.name: each for each in page.sections}
+    (part,) = by_name["differences"].parts
+    assert part.table
+    assert [row[4] for row in part.table.rows] == ["–"]
+    assert "a class of fewer than 30 has none" in part.text
+
+
+def test_a_run_that_guesses_is_a_warning(tmp_path: Path) -> None:
+    a, b = make_run(tmp_path / "a", RIGHT), make_run(tmp_path / "b", "dcccdcdfcd")
+    assert compare(Run(a), Run(b)).warnings == ["run B is not clearly better than always naming “cat”"]
+
+
+def test_classes_that_one_run_has_alone_are_counted(tmp_path: Path) -> None:
+    a = make_run(tmp_path / "a", A, classes=["cat", "dog", "frog", "eel", "hen"])
+    b = make_run(tmp_path / "b", B, classes=["cat", "dog", "fox"])
+    (part,) = sections(Pair(Run(a), Run(b)))["differences"].parts
+    assert part.text.endswith("A has 3 classes that B has not. B has 1 class that A has not.")
+
+
+def test_where_one_run_was_not_trained_the_others_curves_are_there(tmp_path: Path) -> None:
+    a, b = (make_run(tmp_path / name) for name in "ab")
+    journal = json.loads((b / "run.json").read_text())
+    for stage in ("tune", "fit"):
+        journal["stages"].pop(stage)
+        journal["done"].remove(stage)
+    (b / "run.json").write_text(json.dumps(journal))
+    (b / "history.jsonl").unlink()
+    training = sections(Pair(Run(a), Run(b)))["training"]
+    assert training.text == "B was not trained in the run."
+    assert len(training.figures) == 2
+    assert training.table
+    assert training.table.rows[0] == ("Epochs", "3", "–")
+    assert {row[2] for row in training.table.rows} == {"–"}
+
+
 def test_a_lead_that_is_certain_is_not_called_one_that_may_turn_round(tmp_path: Path) -> None:
-    a, b = make_run(tmp_path / "a", RIGHT), make_run(tmp_path / "b", "ddddfffccc")
+    a, b = make_run(tmp_path / "a", RIGHT * 4, **MANY), make_run(tmp_path / "b", "ddddfffccc" * 4, **MANY)
     assert compare(Run(a), Run(b)).sentence == (
-        "A gets 100.0% of 10 test images right, B 0.0%: a lead of 100.0 points [+100.0, +100.0]."
+        "A gets 100.0% of 40 test images right, B 0.0%: a lead of 100.0 points [+100.0, +100.0]."
     )
 
 
 def test_equal_runs_lead_by_nothing(tmp_path: Path) -> None:
     a, b = make_run(tmp_path / "a", "dcccdddfff"), make_run(tmp_path / "b", "cdccdddfff")
-    assert compare(Run(a), Run(b)).sentence.startswith("Both get 90.0% of 10 test images right: difference 0 points [")
+    assert compare(Run(a), Run(b)).sentence.startswith("Both get 90.0% of 10 test images right: difference 0 points, ")
+    a, b = make_run(tmp_path / "c", "dcccdddfff" * 4, **MANY), make_run(tmp_path / "d", "cdccdddfff" * 4, **MANY)
+    assert compare(Run(a), Run(b)).sentence.startswith("Both get 90.0% of 40 test images right: difference 0 points [")
 
 
 def test_the_paired_interval_is_that_of_the_differences() -> None:
@@ -154,8 +215,29 @@ def test_the_gallery_has_the_contested_images_that_both_have_maps_of(pair: Pair)
     assert first["notes"] == [["In A", "cat, 75.0% sure: right"], ["In B", "dog, 75.0% sure: wrong"]]
     (explainer,) = data["explainers"]
     assert explainer["name"] == "gradcam"
-    assert [each["target"] for each in explainer["targets"]] == ["A’s class", "B’s class"]
-    assert "There are 2; of 2 both runs have maps." in section.text
+    assert [each["target"] for each in explainer["targets"]] == ["A", "B"]
+    assert first["models"] == {"A": "cat", "B": "dog"}
+    assert first["remark"] == "A ✓ right, 75% sure · B ✗ wrong, 75% sure"
+    assert "There are 2, and both runs have maps of 2 of them." in section.text
+
+
+def test_a_comparison_that_is_too_large_for_mail_has_a_smaller_gallery(
+    pair: Pair, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = len(write_comparison(pair.a, pair.b, tmp_path / "whole.html").read_bytes())
+    asked = []
+
+    def watched(of: Pair, budget: int) -> Section:
+        asked.append(budget)
+        return images_section(of, budget)
+
+    monkeypatch.setattr(compare_module, "images_section", watched)
+    monkeypatch.setattr(compare_module, "MOST", whole)
+    write_comparison(pair.a, pair.b, tmp_path / "small.html")
+    monkeypatch.setattr(compare_module, "MOST", whole - 1000)
+    write_comparison(pair.a, pair.b, tmp_path / "small.html")
+    assert len(asked) == 3, "once more where it is too large"
+    assert asked[2] < asked[0] == asked[1] == BUDGET
 
 
 def test_each_map_in_the_gallery_is_its_own_runs(tmp_path: Path) -> None:
@@ -177,7 +259,7 @@ def test_without_maps_of_the_same_images_it_says_what_to_do(tmp_path: Path) -> N
     b = make_run(tmp_path / "b", B, explained=(3,), judged=())
     section = sections(Pair(Run(a), Run(b)))["images"]
     assert not section.html
-    assert "There are 2, but both runs have maps of none." in section.text
+    assert "There are 2, but none that both runs have maps of." in section.text
     assert "explain.select.ids" in section.text
 
 
@@ -188,7 +270,7 @@ def test_an_explainer_that_only_one_run_has_is_shown_too(tmp_path: Path) -> None
         each["name"]: [of["target"] for of in each["targets"]]
         for each in data_of(sections(pair)["images"])["explainers"]
     }
-    assert shown == {"gradcam": ["A’s class", "B’s class"], "lime": ["A’s class"]}
+    assert shown == {"gradcam": ["A", "B"], "lime": ["A"]}
 
 
 # ---------------------------------------------------------------------------------------------------- verdicts
@@ -402,7 +484,7 @@ def real(tmp_path_factory: pytest.TempPathFactory) -> Pair:
 
 def test_two_real_runs_of_one_seed_can_be_compared_image_by_image(real: Pair, tmp_path: Path) -> None:
     page = compare(real.a, real.b)
-    assert page.warnings == []
+    assert all("not clearly better than always naming" in each for each in page.warnings)  # one short epoch
     found = {each.name: each for each in page.sections}
     (recipe,) = [each.table for each in found["settings"].parts if each.title == "In the recipe"]
     assert recipe

@@ -81,6 +81,8 @@ def test_all_that_is_known_of_an_image_reaches_the_script():
             "runner_up": "bird",
             "group": "sky",
             "notes": [["Without this evidence", "It is taken for a bird."]],
+            "models": {},
+            "remark": "",
         }
     ]
     (explainer,) = data["explainers"]
@@ -191,7 +193,7 @@ def test_without_a_script_a_sentence_says_where_the_pictures_are():
 
 def test_curves_keep_their_gaps_and_images_without_any_have_none():
     rows = np.array([[0.9, 0.123456], [np.nan, np.nan], [np.nan, 0.5]])
-    curve = {"gradcam": ImageCurves(np.array([0.0, 1.0]), {"this": rows}, "deletion")}
+    curve = {"gradcam": ImageCurves(np.array([0.0, 1.0]), {"this": rows}, "deletion", [0.25, np.nan, 1])}
     data = Page(gallery([item(index) for index in range(3)], pictures(3), {}, curve)).data
     assert data["curves"] == [
         {
@@ -199,6 +201,7 @@ def test_curves_keep_their_gaps_and_images_without_any_have_none():
             "metric": "deletion",
             "fraction": [0.0, 1.0],
             "lines": [{"name": "this", "rows": [[0.9, 0.1235], None, [None, 0.5]]}],
+            "scores": [0.25, None, 1.0],
         }
     ]
 

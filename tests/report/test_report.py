@@ -5,12 +5,13 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 
 import pytest
 
 from xaitool.report.model import FigureItem, ReportData, Section, Table, Thumbnail
-from xaitool.report.render import render
+from xaitool.report.render import isolated, render
 
 EVIL = """<script>alert(1)</script>"'&"""
 PNG = base64.b64decode(
@@ -21,7 +22,7 @@ PNG = base64.b64decode(
 class Page(HTMLParser):
     """The page's elements, in order, and its visible text."""
 
-    VOID = frozenset({"meta", "img", "br", "hr", "link", "input"})
+    VOID = frozenset({"meta", "img", "br", "hr", "wbr", "link", "input"})
 
     def __init__(self, html: str) -> None:
         super().__init__()
@@ -59,8 +60,8 @@ def report() -> ReportData:
     return ReportData(
         name="resnet18-cifar10",
         created="2025-11-22 09:12",
-        sentence="The model is right on 93.2 % of the test images.",
-        facts=[("Test accuracy", "93.2 %"), ("Epochs", "20")],
+        sentence="The model is right on 93.2% of the test images.",
+        facts=[("Test accuracy", "93.2%"), ("Epochs", "20")],
         sections=[
             Section(
                 "Data",
@@ -76,6 +77,12 @@ def report() -> ReportData:
         thumbnails=[Thumbnail(PNG, "cat taken for dog", "#gallery&image=7", 32)],
         commit="abc1234567",
     )
+
+
+def test_names_of_layers_are_broken_at_their_dots_and_numbers_nowhere(report):
+    html = render(replace(report, facts=[*report.facts, ("gradcam looks at", "blocks.11.norm1 <b>")]))
+    assert "<dd>blocks.<wbr>11.<wbr>norm1 &lt;b&gt;</dd>" in html
+    assert "<dd>93.2%</dd>" in html
 
 
 def test_everything_is_on_the_page_in_order(report):
@@ -185,7 +192,7 @@ def test_a_short_report_is_a_page_too():
 @pytest.mark.parametrize(
     ("cells", "numeric"),
     [
-        (["1", "−0.5", "93 %"], True),
+        (["1", "−0.5", "93%"], True),
         (["2 min 04 s", "+0.1 to +0.2"], True),
         (["23 November"], False),
         (["1 of 2"], False),
@@ -196,3 +203,17 @@ def test_a_short_report_is_a_page_too():
 )
 def test_a_column_of_numbers_is_recognised(cells, numeric):
     assert Table(["x"], [[cell] for cell in cells]).is_numeric(0) is numeric
+
+
+@pytest.mark.parametrize(
+    ("text", "html"),
+    [
+        ("“cat” for “dog” (5)", "“cat” for “dog” (5)"),
+        ("“שלום” for “dog” (5)", "“<bdi>שלום</bdi>” for “dog” (5)"),
+        ("“c\u202et” & 5", "“<bdi>c\u202et</bdi>” &amp; 5"),
+        ("c\u202et taken for “<b>", "cU+202Et taken for “&lt;b&gt;"),
+        ("", ""),
+    ],
+)
+def test_a_name_that_is_written_from_right_to_left_turns_nothing_else_round(text, html):
+    assert str(isolated(text)) == html

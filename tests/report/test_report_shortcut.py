@@ -55,7 +55,7 @@ def test_the_section_answers_its_question_with_the_findings_sentence():
     finding = Finding("cat", 1.0, EFFECT, {"gradcam": SHOWS})
     assert section(finding).title == "Does the model use the planted shortcut?"
     assert section(finding).text == finding.sentence()
-    assert section(finding).text.startswith("The model uses a shortcut: with the patch, 87 %")
+    assert section(finding).text.startswith("The model uses a shortcut: with the patch, 87%")
 
 
 def test_what_the_patch_does_stands_in_the_table_without_it_and_with_it():
@@ -65,7 +65,7 @@ def test_what_the_patch_does_stands_in_the_table_without_it_and_with_it():
         "Without the patch",
         "With the patch",
         "Change in points",
-        "95 % interval",
+        "95% interval",
     )
     assert found.rows == [
         ("Accuracy, all images", "91.0%", "32.0%", "−59.0", ""),

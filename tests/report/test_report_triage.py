@@ -12,7 +12,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from markupsafe import escape
 
+from xaitool.report.explanations import items_of
 from xaitool.report.model import ReportData, Section, Table
 from xaitool.report.render import render
 from xaitool.report.triage import triage_sections
@@ -83,6 +85,7 @@ def run_of(found: Triage | None = FOUND, rows: tuple[int, ...] = (3, 1, 40, 7), 
     return SimpleNamespace(
         triage=found and found.as_dict(),
         mistakes=found and list(csv.DictReader(io.StringIO(found.csv(IDS, CLASSES)))),
+        explains=True,
         explained=explained,
         images=np.broadcast_to(np.array(rows, np.uint8)[:, None, None, None], (len(rows), SIDE, SIDE, 3)),
         methods=["gradcam"] if targets else [],
@@ -140,12 +143,16 @@ def test_the_summary_is_there_word_for_word_in_a_paragraph_a_topic():
     ]
     said = dict(whole.terms)
     assert " ".join([whole.text, *said.values()]) == FOUND.summary()
-    assert (
-        "52.6% of the mistakes are corrected; with a random 20%, 10.0%: more than chance" in said["Evidence taken away"]
+    assert said["Evidence taken away"].endswith(
+        "52.6% of the mistakes are corrected; with a random 20%, 10.0%: whether that is more than chance would do "
+        "cannot be told from 19 mistakes."
     )
     assert "50.0% of the mistakes are right" in said["Evidence kept alone"]
     assert said["Left out"] == "Mistakes with a constant map for either class: 1."
-    assert said["Alike mistakes"].startswith("The commonest class pairs hold 20 of the mistakes, in 1 group")
+    assert said["Alike mistakes"].startswith(
+        "20 of the mistakes are in 1 group of alike ones: 20 of “dog taken for cat”. No class pair splits beyond "
+        "chance."
+    )
     assert said["Label noise, a guess"].startswith("1 of the mistakes may be the label's and not the model's")
     assert said["Label noise, a guess"].endswith(
         "it found 80% of them, and 60% of those that it suspected then were among them. Labels that are really wrong "
@@ -166,7 +173,7 @@ def test_what_the_summary_leaves_out_is_left_out_here():
 def test_the_groups_stand_in_a_table_with_their_examples():
     groups = table(part(section(), "Alike mistakes"))
     assert groups.columns == ("Group", "Mistakes", "Mean confidence", "Examples")
-    assert groups.rows == [("dog taken for cat", "20", "87.6%", f"test/00{EVIL}, test/05")]
+    assert groups.rows == [("dog taken for cat", "20", "87.6%", escape(f"test/00{EVIL}, test/05"))]
 
 
 def test_the_fifteen_most_confident_mistakes_are_listed_the_surest_first():
@@ -190,7 +197,7 @@ def test_the_fifteen_most_confident_mistakes_are_listed_the_surest_first():
 
 def test_it_says_how_many_there_are_and_where_all_of_them_are():
     text = part(section(), "The most confident mistakes").text
-    assert text.startswith("The 15 with the largest margin, ")
+    assert text.startswith("The 15 that the model is surest of. ")
     assert text.endswith("triage.csv has all 20 mistakes.")
     assert len(confident(triage(4))) == 4
 
@@ -241,3 +248,54 @@ def test_names_and_ids_are_escaped():
     assert EVIL not in page
     assert page.count("&lt;script&gt;") > 15
     assert re.findall(r"<h3>(.*?)</h3>", page) == ["Alike mistakes", "The most confident mistakes"]
+
+
+def test_the_explained_mistakes_of_a_table_are_links_to_the_gallery():
+    found = triage_sections(run_of(rows=(19, 18)), Keeping())
+    page = render(ReportData("x", "today", "", sections=found))
+    assert re.findall(r'<td><a href="#gallery&amp;image=test%2F(\d+)', page) == ["19", "18"]
+
+
+def test_what_a_mistake_rests_on_is_said_of_its_image_in_words():
+    run = run_of(rows=(18, 17, 19))
+    for each in run.explained:
+        each |= {"true_probability": "0.1", "runner_up": "dog"}
+    said = {item.id[5:7]: dict(item.notes) for item in items_of(run)}
+    blurred, alone = (
+        "With the evidence for the predicted class blurred",
+        "With nothing but the evidence for the true class",
+    )
+    assert said["18"] == {blurred: "“dog”, which is right", alone: "“cat”, the same mistake"}
+    assert said["17"][blurred].endswith("another mistake")
+    assert said["19"][alone] == "“dog”, which is right"
+    assert blurred not in said["19"], "there was no map"
+
+
+def test_suspicions_that_failed_their_trial_are_neither_in_the_table_nor_called_likely():
+    failed = replace(FOUND, trial=Trial(0.4, 0.05, 0.18))
+    assert "Likely label noise, a guess" not in confident(failed)[0]
+    said = dict(section(failed).terms)["Label noise, a guess"]
+    assert said == (
+        "No label is called wrong here: confident learning suspects 1, but did not stand its own trial. To see its "
+        "worth, 1% of all test labels were falsified at random, 10 times over: it found 40% of them, and 18% of those "
+        "that it suspected then were among them; it would take 50%. To it, mistakes of the model look the same as "
+        "wrong labels do, and labels that are really wrong count against it, too. triage.csv names those it suspects."
+    )
+    assert failed.as_dict()["label_noise"]["withheld"] is True
+    assert FOUND.as_dict()["label_noise"]["withheld"] is False
+
+
+def test_where_no_label_is_suspected_that_is_told():
+    none = replace(FOUND, perhaps=torch.full((WRONG,), NOT_SUSPECT))
+    assert dict(section(none).terms)["Label noise, a guess"].startswith(
+        "No mistake is said to be the label's and not the "
+    )
+    assert "Likely label noise, a guess" not in confident(none)[0]
+
+
+def test_the_surest_stands_first_whatever_its_margin():
+    closer = replace(FOUND, true_probability=torch.where(torch.arange(WRONG) == WRONG - 1, 0.5, 0.0))
+    rows = confident(closer)
+    assert rows[0]["Confidence"] == "98.0%"
+    assert rows[0]["Margin"] < rows[1]["Margin"]
+    assert closer.most_confident_first()[0] == WRONG - 1

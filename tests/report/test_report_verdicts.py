@@ -12,7 +12,7 @@ from xaitool.judge.choice import Choice
 from xaitool.judge.intervals import Interval
 from xaitool.judge.judged import Judged
 from xaitool.judge.judgement import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure
-from xaitool.judge.verdict import Comparison, Coverage, Verdict, of_faithfulness, of_object
+from xaitool.judge.verdict import MARGIN, Comparison, Coverage, Verdict, of_faithfulness, of_object
 from xaitool.report.drawing import Drawing
 from xaitool.report.model import FigureItem, ReportData, Section, Table
 from xaitool.report.render import render
@@ -57,6 +57,12 @@ def judgement(*controls: float, own: float = 0.4, n: int = 60, on_object: float 
 FAITHFUL = judgement(0.1, 0.0, 0.2, 0.1, 0.3)
 SPECIFIC = judgement(0.1, 0.0, 0.5, 0.1, 0.3, on_object=0.18)
 NOTHING = judgement(0.39, 0.0, 0.5, 0.1, 0.3)
+# Ahead beyond chance of maps of other images, by less than counts.
+_BY_LITTLE = Interval(0.007, 0.005, 0.009, 60, 0.01)
+_NULL = replace(NOTHING.controls[0], difference=_BY_LITTLE, margin=0.01)
+LITTLE = replace(NOTHING, controls=(_NULL, *NOTHING.controls[1:]))
+SPECIFIC_AT_BEST = judgement(0.1, 0.0, 0.394, 0.1, 0.3)
+IGNORANT = replace(FAITHFUL, verdict=replace(FAITHFUL.verdict, model="ignores the weights"))
 FEW = judgement(0.1, 0.0, 0.2, 0.1, 0.3, n=12)
 LAYERS = {"layer1": around(0.1), "layer2": around(0.5), "layer3": around(0.3)}
 AUTOMATIC = Choice("abpc", LAYERS, "layer2", automatic=True)
@@ -94,10 +100,10 @@ def test_every_score_stands_in_the_table_with_all_that_belongs_to_it():
             "Aspect": "faithful",
             "Explainer": "gradcam",
             "Score": "+0.400",
-            "95 % interval": "+0.350 to +0.450",
+            "95% interval": "+0.350 to +0.450",
             "Images": "60",
             "Better is": "higher",
-            "Chance": "–",
+            "Chance": "none",
             "Left out": "3 constant map",
         },
         {
@@ -105,7 +111,7 @@ def test_every_score_stands_in_the_table_with_all_that_belongs_to_it():
             "Aspect": "on the object",
             "Explainer": "gradcam",
             "Score": "0.300",
-            "95 % interval": "0.250 to 0.350",
+            "95% interval": "0.250 to 0.350",
             "Images": "60",
             "Better is": "higher",
             "Chance": "0.170",
@@ -113,6 +119,27 @@ def test_every_score_stands_in_the_table_with_all_that_belongs_to_it():
         },
     ]
     assert [row[0] for row in scores.rows] == ["abpc", "randomisation", "mass_in_mask", "gini"]
+
+
+def test_why_a_metric_has_no_chance_level_is_told():
+    text = part(section(Judged({"gradcam": FAITHFUL})), "All scores").text
+    assert text.endswith(
+        "Chance is what a map that knows nothing scores. There is no such level for abpc, whose level depends on the "
+        "images: the controls below stand for it; randomisation, which compares the explainer's maps with one another; "
+        "gini, of which neither high nor low is better."
+    )
+    known = replace(FAITHFUL, measures=(replace(FAITHFUL.measures[0], chance=0.0),))
+    alone = part(section(Judged({"gradcam": known})), "All scores")
+    assert alone.text.endswith("Chance is what a map that knows nothing scores.")
+    assert table(alone).rows[0][7] == "+0.000"
+
+
+def test_that_the_maps_are_faithful_and_ignore_the_weights_is_told_with_how_both_can_hold():
+    lines = explained_verdict(IGNORANT, None).splitlines()
+    assert lines[1].startswith("Ignores the weights: with other weights the maps stay much the same")
+    assert lines[2].startswith("Both can hold: a mark that follows from the image alone may lie on what the model ")
+    assert lines[2].endswith("so it is not to be trusted as an explanation of this one.")
+    assert not any(line.startswith("Both") for line in explained_verdict(FAITHFUL, None).splitlines())
 
 
 def test_explainers_stand_together_under_each_metric():
@@ -179,7 +206,8 @@ def test_one_that_failed_is_told_beside_the_others():
     [
         (
             FAITHFUL,
-            f"Faithful: better than every control; closest is {MEAN} (abpc +0.400 against +0.300; ahead by +0.100 ",
+            f"Faithful: better than every control; closest is {MEAN} (abpc +0.400 against +0.300; the explainer's "
+            "lead: +0.100 [+0.050, +0.150], n = 60)",
         ),
         (
             SPECIFIC,
@@ -187,13 +215,17 @@ def test_one_that_failed_is_told_beside_the_others():
         ),
         (
             NOTHING,
-            f"Says nothing: no better than {DEALT}, as far as 60 images tell (abpc +0.400 against +0.390; ahead by "
-            "+0.010 [−0.040, +0.060], n = 60).",
+            f"Says nothing: no better than {DEALT}, as far as 60 images tell (abpc +0.400 against +0.390; the "
+            "explainer's lead: +0.010 [−0.040, +0.060], n = 60).",
+        ),
+        (
+            LITTLE,
+            f"Says nothing: ahead of {DEALT}, but by less than the 0.010 that counts (abpc +0.400 against +0.390; ",
         ),
         (FEW, f"Too few images (it would take about 30): 12 can be compared with {DEALT}."),
         (Judgement("x", Verdict(None), ()), "Not judged."),
     ],
-    ids=["faithful", "image-specific", "says nothing", "too few images", "not judged"],
+    ids=["faithful", "image-specific", "says nothing", "too little", "too few images", "not judged"],
 )
 def test_the_verdict_is_told_with_the_figure_of_the_rival(one, starts):
     assert explained_verdict(one, None).startswith(starts)
@@ -204,11 +236,12 @@ def test_the_model_the_object_and_the_layer_have_a_line_each():
         "About the model: other weights give other maps (randomisation +0.020 [−0.030, +0.070], n = 60; 1: the same "
         "map).",
         "Finds the object: better than chance and every control; closest is a centred Gaussian (mass_in_mask 0.300 "
-        "against 0.200; ahead by +0.100 [+0.050, +0.150], n = 60).",
+        "against 0.200; the explainer's lead: +0.100 [+0.050, +0.150], n = 60).",
         "Looks at layer2, the most faithful of 3 layers.",
     ]
-    assert "Does not find the object: a centred Gaussian does as well (mass_in_mask 0.180 " in explained_verdict(
-        SPECIFIC, None
+    assert explained_verdict(SPECIFIC, None).endswith(
+        "Does not find the object: not clearly better than a centred Gaussian (mass_in_mask 0.180 against 0.200; the "
+        "explainer's lead: −0.020 [−0.070, +0.030], n = 60)."
     )
 
 
@@ -222,18 +255,38 @@ SAY_NOTHING = "The maps of a and b say nothing: as far as these images tell, tho
         ({"gradcam": SPECIFIC}, "The maps of gradcam are image-specific, but a centred Gaussian does better."),
         ({"a": NOTHING, "b": NOTHING}, SAY_NOTHING),
         ({"a": FAITHFUL, "b": FEW}, "The maps of a are faithful; the maps of b were judged on too few images to tell."),
-        ({"a": FAITHFUL, "b": FEW, "c": NOTHING}, "Of 3 explainers, 1 gives faithful maps."),
+        ({"a": SPECIFIC_AT_BEST}, "The maps of a are image-specific, but not clearly better than a centred Gaussian."),
+        (
+            {"a": FAITHFUL, "b": FEW, "c": NOTHING, "d": Judgement("d", Verdict(None), ())},
+            "Of 3 explainers that were judged, 1 gives faithful maps, 1 says nothing and 1 was judged on too few "
+            "images to tell.",
+        ),
+        (
+            {"a": FAITHFUL, "b": IGNORANT, "c": NOTHING, "d": NOTHING},
+            "Of 4 explainers that were judged, 1 gives faithful maps, 1 gives maps that ignore the model's weights and "
+            "2 say nothing.",
+        ),
+        (
+            {"a": IGNORANT},
+            "The maps of a are not to be trusted as an explanation of the model: they stay much the same when its "
+            "weights are random, although its decisions hang on what they mark.",
+        ),
         (dict.fromkeys("abcd", FAITHFUL), "The maps of 4 explainers are faithful."),
         ({"a": Judgement("a", Verdict(None), ())}, ""),
     ],
-    ids=["faithful", "image-specific", "two alike", "two", "three", "four alike", "not judged"],
+    ids=[
+        *["faithful", "image-specific", "two alike", "two", "not clearly better", "three", "four", "ignorant"],
+        *["four alike", "not judged"],
+    ],
 )
 def test_the_head_of_the_page_says_in_a_sentence_whether_to_trust(judgements, sentence):
     assert trust(Judged(judgements)) == sentence
 
 
 def test_an_explainers_own_mean_map_is_its_own_in_the_head_too():
-    assert trust(Judged({"a": judgement(0.1, 0.0, 0.1, 0.1, 0.4)})).endswith("but their own mean map does as well.")
+    assert trust(Judged({"a": judgement(0.1, 0.0, 0.1, 0.1, 0.4)})).endswith(
+        "but not clearly better than their own mean map."
+    )
 
 
 def test_a_control_that_could_not_be_compared_is_named_and_is_no_rival():
@@ -251,7 +304,10 @@ def test_what_is_true_of_some_images_only_is_told_with_their_number():
     some = replace(FAITHFUL, verdict=replace(FAITHFUL.verdict, coverage=Coverage(40, 60, {"constant map": 20})))
     assert explained_verdict(some, None).startswith("Faithful (on 40 of 60 images; 20 of 60 are constant): better ")
     assert trust(Judged({"a": some})) == "The maps of a are faithful (only on 40 of 60 images; 20 of 60 are constant)."
-    assert trust(Judged({"a": some, "b": FEW, "c": NOTHING})) == "Of 3 explainers, none give faithful maps."
+    assert trust(Judged({"a": some, "b": FEW, "c": NOTHING})) == (
+        "Of 3 explainers that were judged, 1 gives maps that are faithful on some images only, 1 says nothing and 1 "
+        "was judged on too few images to tell."
+    )
     blank = Verdict("too few images", coverage=Coverage(0, 60, {"constant map": 60}))
     assert trust(Judged({"a": replace(FEW, verdict=blank)})) == (
         "The maps of a cannot be judged: too few usable maps (60 of 60 are constant)."
@@ -294,9 +350,17 @@ def test_names_and_reasons_are_escaped_and_pictures_embedded(tmp_path):
 
 
 def test_what_the_words_mean_is_folded_in_two_sentences_each():
-    meanings = part(section(Judged({"a": FAITHFUL})), "What the words mean")
+    (whole,) = verdict_sections(Judged({"a": FAITHFUL}), add, {"abpc": "The area between two curves (Samek 2017)"})
+    meanings = part(whole, "What the words mean")
     assert meanings.folded
-    assert len(meanings.terms) >= 5
+    said = dict(meanings.terms)
+    assert said["abpc, a metric"] == (
+        "Asks whether the prediction hangs on what the map marks. The area between two curves (Samek 2017); from −1 to "
+        "1, higher is better."
+    )
+    assert said["randomisation, a metric"].endswith("From −1 to 1, lower is better.")
+    assert {"mass_in_mask, a metric", "gini, a metric", "Control"} <= set(said)
+    assert f"on the average by at least {MARGIN:g} of the metric's range" in said["95% interval"]
     for term, words in meanings.terms:
         assert len(re.findall(r"\.(?: |$)", words)) == 2, term
 
@@ -305,7 +369,8 @@ def test_what_the_words_mean_is_folded_in_two_sentences_each():
     ("value", "signed", "written"),
     [
         (0.4, True, "+0.400"),
-        (-0.0004, True, "−0.000"),
+        (-0.0004, True, "+0.000"),
+        (-0.0006, True, "−0.001"),
         (0.0051, False, "0.0051"),
         (0, False, "0.000"),
         (np.nan, True, "–"),

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from two_runs import make_run
+from two_runs import make_run, stopped
 
 from xaitool import Run
 from xaitool.errors import FolderError
@@ -25,14 +26,6 @@ TITLES = [
     "Data",
     "How to repeat this run",
 ]
-STAGES = ["data", "model", "tune", "fit", "evaluate", "explain", "judge"]
-LEAVES = {
-    "tune": ["lr_finder.json"],
-    "fit": ["history.jsonl", "lr_schedule.json"],
-    "evaluate": ["metrics.json", "predictions.csv"],
-    "explain": ["explanations"],
-    "judge": ["judged", "verdicts.json"],
-}
 EPOCH = {"epoch": 1, "lr": 0.1, "train_loss": 1.0, "train_accuracy": 0.5, "test_loss": 1.0, "test_accuracy": 0.5}
 
 
@@ -54,24 +47,6 @@ def change(folder: Path, name: str, **values: Any) -> Run:
     return Run(folder)
 
 
-def stopped(folder: Path, stage: str, state: str = "failed") -> Run:
-    """The run as if it had stopped in a stage: what later stages, and it itself, leave is not there."""
-    for late in STAGES[STAGES.index(stage) :]:
-        for name in LEAVES.get(late, []):
-            path = folder / name
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    stages = json.loads((folder / "run.json").read_text())["stages"]
-    done = {name: stages[name] for name in STAGES[: STAGES.index(stage) + 1] if name in stages}
-    stopped = {
-        "state": state,
-        "stage": stage,
-        "error": "no more ink",
-        "stages": done,
-        "done": [name for name in done if name != stage],
-    }
-    return change(folder, "run.json", **stopped)
-
-
 def titles(page: str) -> list[str]:
     return re.findall(r"<h2[^>]*>(.*?)</h2>", page)
 
@@ -91,12 +66,50 @@ def titles(page: str) -> list[str]:
 def test_it_has_a_report_of_what_it_came_to(folder: Path, stage: str, left: list[str], state: str) -> None:
     page = stopped(folder, stage, state).write_report().read_text()
     assert titles(page) == left
-    word = "failed" if state == "failed" else "been interrupted"
-    assert f"<li>the run has {word}: no more ink</li>" in page
+    how = f"failed in stage {stage}: no more ink" if state == "failed" else f"been interrupted in stage {stage}"
+    assert f"<li>the run has {how}; to go on: xaitool run --resume {folder}" in page
+    assert ("add --set KEY=VALUE --force" in page) == (state == "failed")
     tested = stage in ("explain", "judge")
     assert ("of 10 test images are classified correctly" in page) == tested
     assert (f"The run did not come to its test results: it ended in stage {stage}." in page) == (not tested)
     assert ("The run did not come to its explanations." in page) == (stage == "explain")
+
+
+def test_a_run_that_was_killed_says_so(folder: Path) -> None:
+    page = stopped(folder, "model", "running").write_report().read_text()
+    assert "<li>the run was still going on in stage model when this page was made, or was killed there; to go" in page
+    assert "none in this run" not in page
+
+
+def test_an_error_of_several_lines_keeps_them(folder: Path) -> None:
+    why = "weights.pt does not fit the model:\n  3 have another shape\n  Only the head differs"
+    stopped(folder, "model")
+    page = change(folder, "run.json", error=why).write_report().read_text()
+    (item,) = re.findall(r"<li>([^<]*weights\.pt[^<]*)</li>", page)
+    assert "the model:\n" in item
+    assert "shape\n" in item
+    assert re.search(r"\.warnings li { white-space: pre-line;", page)
+
+
+def test_a_training_that_failed_in_its_first_epoch_was_come_to(folder: Path) -> None:
+    page = stopped(folder, "fit").write_report().read_text()
+    assert "The training did not come to the end of its first epoch." in page
+
+
+def test_a_run_that_was_gone_on_with_says_so(folder: Path) -> None:
+    assert "Gone on with" not in Run(folder).write_report().read_text()
+    page = change(folder, "run.json", resumed=["2026-11-22T10:00:00+00:00"]).write_report().read_text()
+    assert "1 time; the recipe is that of the last" in page
+
+
+def test_a_folder_of_another_format_is_told(folder: Path) -> None:
+    with pytest.raises(FolderError, match=r"made by another version of xaitool: its format is 99, and this .* reads 1"):
+        change(folder, "run.json", format=99).write_report()
+
+
+def test_a_name_in_bytes_that_are_no_text_costs_no_page(folder: Path) -> None:
+    command = ["xaitool", "run", "pets", "--out", "/tmp/\udcff"]
+    assert "/tmp/?" in change(folder, "environment.json", command=command).write_report().read_text()
 
 
 def test_a_training_that_was_broken_off_shows_its_epochs(folder: Path) -> None:
@@ -112,7 +125,7 @@ def test_a_search_that_found_nothing_shows_its_curve(folder: Path) -> None:
 
 
 def test_of_a_run_that_stopped_before_its_data_there_is_nothing_to_report(folder: Path) -> None:
-    with pytest.raises(FolderError, match="has nothing to report: the run is failed in stage data"):
+    with pytest.raises(FolderError, match="has nothing to report: the run has failed in stage data"):
         stopped(folder, "data").write_report()
 
 
@@ -133,7 +146,22 @@ FILES = [
     "verdicts.json", "explanations/images.csv", "explanations/images.npy", "explanations/gradcam/true.npy",
     "recipe.lock.yaml",
 ]  # fmt: skip
-CONTENTS = [b"", b"[]", b"{}", b"[1, 2]\n{}", b"\xff\xfe\x00", b'{"lrs": 3, "stages": []}']
+# An array that claims to hold 10^14 numbers.
+HUGE = io.BytesIO()
+np.lib.format.write_array_header_1_0(HUGE, {"descr": "<f4", "fortran_order": False, "shape": (10**14,)})
+CONTENTS = [
+    b"",
+    b"[" * 100_000,
+    HUGE.getvalue(),
+    HUGE.getvalue().replace(b"0,)", b"9" * 30 + b",)"),
+    b"PK\x03\x04aaa",
+    b"\x93NUMPY\x01\x00\x06\x00(((((\n",
+    b"[]",
+    b"{}",
+    b"[1, 2]\n{}",
+    b"\xff\xfe\x00",
+    b'{"lrs": 3, "stages": []}',
+]
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -101,22 +101,34 @@ def test_without_a_page_there_are_the_figures_all_the_same(copied: Run) -> None:
 
 
 @pytest.mark.parametrize(
-    ("gone", "missing"),
+    ("gone", "stage", "missing"),
     [
-        (["verdicts.json"], "Can the explanations be trusted?"),
-        (["triage.json"], "Why is it wrong?"),
+        ("verdicts.json", "judge", "Can the explanations be trusted?"),
+        ("triage.json", "triage", "Why is it wrong?"),
     ],
 )
-def test_what_was_not_asked_for_is_left_out(copied: Run, gone: list[str], missing: str) -> None:
-    for name in gone:
-        (copied.folder / name).unlink()
-    assert titles(Run(copied.folder).write_report().read_text()) == [title for title in TITLES if title != missing]
+def test_what_was_not_asked_for_is_left_out(copied: Run, gone: str, stage: str, missing: str) -> None:
+    (copied.folder / gone).unlink()
+    run = change(copied, "run.json", lambda journal: without_stage(journal, stage))
+    assert titles(run.write_report().read_text()) == [title for title in TITLES if title != missing]
+
+
+def without_stage(journal: dict[str, Any], stage: str) -> dict[str, Any]:
+    journal["stages"].pop(stage, None)
+    journal["done"] = [each for each in journal["done"] if each != stage]
+    return journal
+
+
+def test_verdicts_that_were_made_and_are_gone_are_told(copied: Run) -> None:
+    (copied.folder / "verdicts.json").unlink()
+    with pytest.raises(FolderError, match=r"has no verdicts\.json, although its explainers were judged"):
+        Run(copied.folder).write_report()
 
 
 def test_without_maps_the_images_are_there(copied: Run) -> None:
     def without(journal: dict[str, Any]) -> dict[str, Any]:
         journal["stages"]["explain"] |= {"methods": [], "failed": {EVIL: f"it broke {EVIL}"}}
-        return journal
+        return without_stage(journal, "judge")
 
     (copied.folder / "verdicts.json").unlink()
     page = change(copied, "run.json", without).write_report().read_text()
@@ -149,7 +161,7 @@ def test_a_model_without_mistakes_has_none(copied: Run) -> None:
 
     page = change(copied, "metrics.json", perfect).write_report().read_text()
     assert "100.00% of 120 test images are classified correctly." in page
-    assert "There are none." in page
+    assert "There are no mistakes." in page
 
 
 def test_many_classes_are_told_by_their_commonest_confusions(copied: Run) -> None:
@@ -164,8 +176,8 @@ def test_many_classes_are_told_by_their_commonest_confusions(copied: Run) -> Non
 
     page = change(copied, "metrics.json", many).write_report().read_text()
     assert 'class="confusion"' not in page
-    pairs = re.findall(r'aria-label="class \d+ taken for class \d+: (\d+)"', page)
-    assert pairs == ["77", "66"]
+    pairs = re.findall(r"<td>class \d+</td>\s*<td>class \d+</td>\s*<td class=\"number\"><span>(\d+)</span></td>", page)
+    assert pairs == ["77", "66"], "none of them is explained, so they lead nowhere"
 
 
 def test_a_search_that_was_not_made_is_not_drawn(copied: Run) -> None:
@@ -196,7 +208,10 @@ def test_a_folder_of_another_version_is_told_as_such(copied: Run) -> None:
     other = change(
         copied, "metrics.json", lambda metrics: {key: metrics[key] for key in metrics if key != "calibration"}
     )
-    with pytest.raises(FolderError, match="was made by another version of xaitool, or changed: it lacks 'calibration'"):
+    with pytest.raises(
+        FolderError,
+        match="another version of xaitool, or changed, or is being written: it lacks 'calibration'",
+    ):
         other.write_report()
 
 
@@ -287,6 +302,28 @@ def test_plugins_add_sections_and_one_that_fails_is_named(copied: Run, monkeypat
     assert "it gave a str where a ReportSection of texts is needed" in page
 
 
+class Verbose:
+    @hookimpl
+    def xaitool_report_sections(self) -> Any:
+        return [ReportSection("Short", "<p>short</p>"), ReportSection("Long", f"<p>{'x' * 5_000_000}</p>")]
+
+
+def test_a_section_that_no_mail_would_carry_is_left_out_in_words(copied: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    manager = catalog().manager
+    plugin = Plugin("acme/main", "acme", "1.0", hooks=("xaitool_report_sections",))
+    manager.register(Verbose(), plugin.name)
+    monkeypatch.setattr(sections_module, "catalog", lambda: Catalog((plugin,), (), manager))
+    try:
+        page = copied.write_report().read_text()
+    finally:
+        manager.unregister(name=plugin.name)
+    assert titles(page)[5:7] == ["Short", "Long"]
+    assert "<p>short</p>" in page
+    assert "The plugin main (acme 1.0) has written 5.0 MB here. That is left out" in page
+    assert len(page) < 4_000_000
+    assert len(shown(page)["items"]) == len(copied.explained)
+
+
 @pytest.mark.parametrize(
     ("html", "cleaned"),
     [
@@ -298,6 +335,13 @@ def test_plugins_add_sections_and_one_that_fails_is_named(copied: Run, monkeypat
         ("<img src='https://example.org/x.png' alt='x'>", '<img alt="x">'),
         ("<img src='data:text/html,x' alt='x'>", '<img alt="x">'),
         ("<a href='data:text/html,x'>x</a>", '<a rel="noopener noreferrer">x</a>'),
+        ("<a href=' data:text/html,x'>x</a>", '<a rel="noopener noreferrer">x</a>'),
+        ("<a href='DATA:text/html,x'>x</a>", '<a rel="noopener noreferrer">x</a>'),
+        ("<a href='da\nta:text/html,x'>x</a>", '<a rel="noopener noreferrer">x</a>'),
+        ("<img src='data:image/png;base64,AAAA'>", '<img src="data:image/png;base64,AAAA" alt="">'),
+        ("<img title=' alt=' src='data:image/png;base64,AAAA'>",
+            '<img title=" alt=" src="data:image/png;base64,AAAA" alt="">'),
+        ("<img title='a > b' alt='x'>", '<img title="a &gt; b" alt="x">'),
         ("<a href='javascript:alert(1)'>x</a>", '<a rel="noopener noreferrer">x</a>'),
         ("<a href='https://example.org'>x</a>", '<a href="https://example.org" rel="noopener noreferrer">x</a>'),
         ("<form action='x'><input name='y'></form><iframe src='z'></iframe>", ""),

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
+import re
+import signal
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,8 @@ from PIL import Image
 
 import xaitool
 from xaitool.cli import main
+from xaitool.stream import explain as streaming
+from xaitool.stream import shards
 
 TINY = "{use: timm, name: resnet, stem: cifar, layers: [1, 1, 1, 1], widths: [8, 8, 8, 8]}"
 
@@ -42,13 +47,14 @@ def of_model(folder: Path) -> list[object]:
     return ["--model", TINY, "--classes", folder / "classes.txt", "--random-weights", *out]
 
 
-def test_a_run(small_run: xaitool.Run, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run(small_run: xaitool.Run, folder: Path, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])  # pytest's, as else Python prints warnings a second time
     given = ("--images", folder / "in", "--out", folder / "out")
     assert called(small_run.folder.parent, *given, "--method", "gradcam") == 0
     printed = capsys.readouterr()
     assert printed.out == f"{folder / 'out'}\n"
     assert f"the newest finished run is {small_run.folder}" in printed.err
-    assert "layer: gradcam looks at" in printed.err
+    assert re.search(r"layer: gradcam looks at \w+ \(\d+x\d+\)", printed.err)
     assert printed.err.count("1 file could not be read") == 1
     assert "explained: 3 of 4 files" in printed.err
     assert called(small_run.folder, *given, "--method", "gradcam", "--target", "star") == 2
@@ -64,6 +70,7 @@ def test_a_model_for_scripts(of_model: list[object], folder: Path, capsys: pytes
         "files": 4,
         "explained": 3,
         "skipped": 1,
+        "empty_maps": {},
         "went_on": False,
         "report": str(folder / "out" / "report.html"),
         "error": None,
@@ -75,6 +82,54 @@ def test_a_model_for_scripts(of_model: list[object], folder: Path, capsys: pytes
     told = json.loads(capsys.readouterr().out)
     assert told["exit_status"] == 2
     assert "did you mean 'square'" in told["error"]
+
+
+def test_empty_maps_are_counted_and_marked(of_model: list[object], folder: Path, monkeypatch, capsys) -> None:
+    monkeypatch.setattr(logging.getLogger(), "handlers", [])
+    ramp = torch.linspace(0, 1, 256).view(16, 16)
+    maps = torch.stack([0 * ramp, ramp, 0 * ramp - 1])
+    monkeypatch.setattr(shards, "maps_by_method", lambda *_, **__: {"soft": maps, "hard": maps.abs()})
+    smooth = "smooth: {noise: 0.1, n: 4}"
+    soft, hard = f"{{use: gradcam, as: soft, {smooth}}}", "{use: gradcam, as: hard}"
+    assert called(*of_model, "--method", soft, "--method", hard) == 0
+    told = capsys.readouterr().err
+    assert "soft: 2 of 3 maps are empty" in told
+    assert "hard: 2 of 3 maps are empty" in told
+    page = (folder / "out" / "report.html").read_text()
+    assert "2 by soft, 2 by hard" in page
+    assert re.search(r"Method soft<.*?xaitool/gradcam; smooth: {flips: false, noise: 0\.1, n: 4}<", page, re.DOTALL)
+    assert page.count("<figcaption>soft: empty map<") == page.count("<figcaption>hard: empty map<") == 2
+    assert page.count("<figcaption>soft<") == 1
+
+
+@pytest.mark.parametrize(("stopped_by", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize("as_json", [False, True])
+def test_stopped_it_says_how_far_it_got(
+    of_model: list[object], folder: Path, as_json: bool, stopped_by: int, status: int, monkeypatch, capsys
+) -> None:
+    real = streaming.explain_shard
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)  # a background shell may have switched it off
+
+    def stopped_in_the_second(*arguments, **named):
+        if arguments[3].name == "00001":
+            signal.raise_signal(stopped_by)
+        return real(*arguments, **named)
+
+    monkeypatch.setattr(
+        streaming.explain_files, "__kwdefaults__", {**streaming.explain_files.__kwdefaults__, "shard": 3}
+    )
+    monkeypatch.setattr(streaming, "explain_shard", stopped_in_the_second)
+    try:
+        assert called(*of_model, *["--json"] * as_json) == status
+    finally:
+        signal.signal(signal.SIGINT, before)
+    told = capsys.readouterr()
+    said = "stopped after 3 of 4 files; the same command goes on from there"
+    assert told.err.endswith(f"{said}\n")
+    assert not as_json or json.loads(told.out)["error"] == said
+    monkeypatch.setattr(streaming, "explain_shard", real)
+    assert called(*of_model) == 0
+    assert "going on after 3 of 4 files" in capsys.readouterr().err
 
 
 def test_quiet(of_model: list[object], folder: Path, capsys: pytest.CaptureFixture[str]) -> None:

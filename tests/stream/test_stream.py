@@ -22,6 +22,7 @@ from xaitool.errors import ComponentError, ExplainError, FolderError, XaitoolErr
 from xaitool.recipe.schema import RuntimeSettings
 from xaitool.stream import explain as streaming
 from xaitool.stream import listing as listings
+from xaitool.stream import page as page_module
 from xaitool.stream.explain import Outcome, explain_files
 from xaitool.stream.listing import Listing
 from xaitool.stream.source import Source, from_model, from_run, read_classes
@@ -282,6 +283,7 @@ def test_names_that_are_no_text_and_names_that_are_html(source: Source, tmp_path
     assert "Content-Security-Policy" in page
     assert "default-src &#39;none&#39;" in page or "default-src 'none'" in page
     assert re.findall(r"<[^>]*\b(?:src|href)=\"(?!data:|#)", page) == []
+    assert "<script" not in page  # it has no gallery, and nothing to copy
 
 
 def test_true_targets_are_folders_names(source: Source, tmp_path: Path) -> None:
@@ -362,8 +364,8 @@ def test_a_checkpoint(source: Source, tmp_path: Path) -> None:
     filled = from_model(TINY, CLASSES, [], checkpoint=tmp_path / "weights.pt", size=(16, 16))
     for key, value in filled.subject.module.state_dict().items():
         torch.testing.assert_close(value.float(), state[f"module.{key}"].to(value.dtype).float())
-    assert source.warnings
-    assert not filled.warnings
+    assert "learnt nothing" in source.warnings[0]
+    assert "learnt nothing" not in "".join(filled.warnings)
     write_images(tmp_path / "in", 2)
     explain(source, tmp_path / "in", tmp_path / "out")
     with pytest.raises(FolderError, match="checkpoint: null there"):
@@ -423,3 +425,14 @@ def test_pictures_are_prepared_as_the_test_images_of_a_folder_were(tmp_path: Pat
         (path,) = tmp_path.glob(f"**/{name}")
         found = prepare(np.asarray(Image.open(path)))
         torch.testing.assert_close(found, data.test[index][0])
+
+
+def test_a_page_shows_as_many_images_as_go_by_mail(
+    source: Source, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_images(tmp_path / "in", 6)
+    monkeypatch.setattr(page_module, "_BYTES", 1)
+    explain(source, tmp_path / "in", tmp_path / "out")
+    page = (tmp_path / "out" / "report.html").read_text()
+    assert page.count("as the model saw it") == 1
+    assert "1 of 6, drawn at random" in page

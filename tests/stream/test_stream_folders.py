@@ -99,3 +99,19 @@ def test_two_commands_do_not_write_into_one_folder(source: Source, images: Path,
     assert explain(source, images, out).explained == 3
     with held(out, "explain.lock"):  # what is done can be asked for meanwhile
         assert explain(source, images, out).explained == 3
+
+
+def test_names_that_break_lines_and_long_ones(source: Source, images: Path, tmp_path: Path) -> None:
+    """As macOS leaves them behind (``Icon\\r``), and as long as file systems take them in Chinese."""
+    content = (images / "0.png").read_bytes()
+    names = ["Icon\r", "two\nlines.png", "a\x85b\u2028c.png", "猫" * 83 + "a.png", "猫" * 83 + "b.png"]
+    for name in names:
+        (images / name).write_bytes(content)
+    (images / "broken\r.png").write_bytes(b"")
+    outcome = explain(source, images, tmp_path / "out", shard=4)
+    assert (outcome.explained, outcome.skipped) == (8, 1)
+    told = {row["file"] for row in rows(tmp_path / "out" / "predictions.csv")}
+    assert told == {"0.png", "1.png", "2.png", "Icon\\r", "two\\nlines.png", r"a\x85b\u2028c.png", *names[3:]}
+    assert [row["file"] for row in rows(tmp_path / "out" / "skipped.csv")] == ["broken\\r.png"]
+    assert len(list((tmp_path / "out").rglob("*.npy"))) == 8
+    assert "Icon\\r" in outcome.page.read_text()

@@ -37,6 +37,11 @@ WRONG = [
     ("test-items-fixed", "batches_differ", "test image 0 is another one fetched in a batch: 432 of 432 values differ"),
     ("same-batches-any-workers", "own_generator", "batch 0 of epoch 0 is another one with two workers: .* values diff"),
     ("same-batches-any-workers", "own_noise_in_workers", r"batch 0 of epoch 0 is .*: 3456 of 3464 .*, by up to 0\.1"),
+    ("on-device", "a_list_on_device", r"on_device\(\) gives a list, which has no batch\(indices\)"),
+    ("on-device", "double_on_device", r"finished images are torch\.float64, not torch\.float32"),
+    ("on-device", "small_on_device", r"16 finished images are \(16, 3, 12, 11\), not \(16, 3, 12, 12\) as the items"),
+    ("on-device", "other_labels_on_device", r"the labels of train images \[0, .* are \[1, .*unlike the items'"),
+    ("on-device", "drawn_on_device", r"the same batch after the same seed is another one: \d+ of 6912 values"),
     ("display", "wrong_std", r"test image 0 times std plus mean lies in -0\.\d+\.\.1\.\d+, not in 0\.\.1"),
     ("display", "dark", r"pixels differ by up to 0\.5\d\d; at most 0\.004 \(1/255\)"),
     ("masks", "few_masks", "there are 19 masks for 20 test images"),
@@ -84,7 +89,7 @@ def test_a_wrong_data_set_is_caught_by_one_check(name: str, fault: str, told: st
         assert set(failing(CHECKS, specimen)) == {name}
 
 
-@pytest.mark.parametrize("factory", ["right", "no_masks", "careful"])
+@pytest.mark.parametrize("factory", ["right", "no_masks", "careful", "right_on_device", "not_on_device"])
 def test_right_data_pass_and_the_random_state_is_left_alone(factory: str, root: Path) -> None:
     before = torch.manual_seed(11).get_state()
     assert failing(CHECKS, data(factory, **({"root": str(root)} if factory in ROOTED else {}))) == {}

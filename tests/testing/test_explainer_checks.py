@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from planted_specimens import planted_specimen
+from torch._subclasses import FakeTensorMode
 
 from xaitool.plugins import catalog
 from xaitool.testing import bench
@@ -158,6 +159,15 @@ def test_the_network_that_has_lived_is_of_two_minds_in_everything() -> None:
     assert len({part.training for part in module.modules()}) == 2
     assert len({parameter.requires_grad for parameter in parameters}) == 2
     assert len({parameter.grad is None for parameter in parameters}) == 2
+
+
+def test_tensors_without_memory_of_their_own_do_not_stop_the_count_of_memory() -> None:
+    """Such as torch.compile and sparse models leave in a process that goes on to check a plugin."""
+    with FakeTensorMode():
+        fake = torch.ones(3)
+    held = [fake, torch.ones(3, device="meta"), torch.eye(3).to_sparse()]
+    CHECKS["flat-memory"].run(specimen("InputTimesGradient", "right_explainers"))
+    assert len(held) == 3
 
 
 def test_checks_leave_the_callers_random_state_alone() -> None:

@@ -37,7 +37,6 @@ WRONG = [
     ("cam-layers", "idle_layer", "the CAM layer 'spare' takes no part in a forward pass"),
     ("cam-layers", "pooled_layer", r"the CAM layer 'pool' gives \(2, 16, 1, 1\), not N x C x h x w larger"),
     ("cam-layers", "backwards", "the CAM layers are 'second', 'first', but run as 'first', 'second'"),
-    ("cam-layers", "no_layer", "no CAM layer is named, though there are such as 'second'"),
 ]
 # What must fail elsewhere too: a shape or a type that no check can do without, logits that cannot be learnt.
 BROKEN_THROUGHOUT = {"bare_module", "no_batch_of_one", "always_drops", "frozen", "twelve_times_as_loud"}

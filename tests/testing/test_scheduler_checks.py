@@ -37,7 +37,7 @@ WRONG = [
     (
         "uses-total-steps",
         "IsOverAfterFiveSteps",
-        "^5 % into a training the rate is 1 of its peak with 50 steps, and 1e-06 with 200$",
+        "^5% into a training the rate is 1 of its peak with 50 steps, and 1e-06 with 200$",
     ),
     (
         "resumes",

@@ -64,6 +64,42 @@ class Changed(Pictures):
         return self.change(*self.pictures[index], index)
 
 
+class Halves(Pictures):
+    """Pictures that are mirrored on the device; wrong in one way."""
+
+    def __init__(self, pictures: Pictures, wrong: str) -> None:
+        vars(self).update(vars(pictures))
+        self.wrong = wrong
+
+    def on_device(self) -> Any:
+        if self.wrong == "refused":
+            raise ValueError("not with these options")
+        return [] if self.wrong == "a list" else HalfPictures(self)
+
+
+class HalfPictures:
+    def __init__(self, pictures: Halves) -> None:
+        self.pictures = pictures
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        off = 1 if self.pictures.wrong == "labels" else 0
+        labels = [(index + off) % self.pictures.classes for index in indices]
+        return self.pictures.images[list(indices)], torch.rand(len(indices)), torch.tensor(labels)
+
+    def finish(self, pixels: Tensor, drawn: Tensor) -> Tensor:
+        drawn = torch.rand(len(drawn)) if self.pictures.wrong == "drawn late" else drawn
+        mirrored = torch.where(drawn.view(-1, 1, 1, 1) < 0.5, pixels.flip(-1), pixels)
+        match self.pictures.wrong:
+            case "double":
+                return mirrored.double()
+            case "small":
+                return mirrored[..., 1:]
+        return mirrored
+
+
 class Boxes:
     """The true evidence: a box in each image."""
 
@@ -162,6 +198,23 @@ def own_generator(config: Config, *, seed: int) -> DataBundle:
         return image + 0.1 * torch.rand(image.shape, generator=draw), label
 
     return replace(data, train=Changed(data.train, noise))  # type: ignore[arg-type]
+
+
+def _on_device(wrong: str) -> Callable[..., DataBundle]:
+    def data(config: Config, *, seed: int) -> DataBundle:
+        bundle = right(config, seed=seed)
+        return replace(bundle, train=Halves(bundle.train, wrong))  # type: ignore[arg-type]
+
+    return data
+
+
+right_on_device = _on_device("not at all")
+not_on_device = _on_device("refused")
+a_list_on_device = _on_device("a list")
+double_on_device = _on_device("double")
+small_on_device = _on_device("small")
+other_labels_on_device = _on_device("labels")
+drawn_on_device = _on_device("drawn late")
 
 
 def own_noise_in_workers(config: Config, *, seed: int) -> DataBundle:

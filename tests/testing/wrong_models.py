@@ -142,10 +142,6 @@ class Backwards(Right):
     layers = ("second", "first")
 
 
-class NoLayer(Right):
-    layers = ()
-
-
 class Tokens(Right):
     """Patches and a transformer's layer: tokens, N×T×C."""
 
@@ -181,7 +177,7 @@ loses_weights, names_its_parts_anew = map(_factory, (LosesWeights, NamesItsParts
 unused_layer, frozen, blind, loud = map(_factory, (UnusedLayer, Frozen, Blind, Loud))
 twelve_times_as_loud = _factory(TwelveTimesAsLoud)
 no_such_layer, pooled_layer, idle_layer = map(_factory, (NoSuchLayer, PooledLayer, IdleLayer))
-backwards, no_layer = map(_factory, (Backwards, NoLayer))
+backwards = _factory(Backwards)
 
 
 def another_size(config: Config, *, num_classes: int, input_size: tuple[int, int, int]) -> ModelBundle:

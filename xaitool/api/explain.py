@@ -11,18 +11,15 @@ from torch import Tensor, nn
 from xaitool.api import methods, targets
 from xaitool.api.explanation import Explanation
 from xaitool.api.images import taken
+from xaitool.api.maps import maps_by_method
 from xaitool.api.methods import Method
 from xaitool.borrow import borrowed
-from xaitool.contracts import Adjustable, Explainer, ModelBundle, Subject
-from xaitool.engine.explain import explain as maps_of
-from xaitool.engine.guard import Guard
+from xaitool.contracts import Explainer, ModelBundle, Subject
+from xaitool.engine.looking import coarse_grids, layers_in_use
 from xaitool.engine.randomness import kept
 from xaitool.engine.runtime import InPlace, Placement
-from xaitool.engine.seams import Seam
-from xaitool.errors import ContractError, ExplainError
-from xaitool.judge.judge import native_size
-from xaitool.layers import Layer, coarse_words, find_layers
-from xaitool.recipe.resolve import Resolved
+from xaitool.errors import ExplainError
+from xaitool.layers import find_layers, grids_of
 
 # Images shown to the model at a time.
 _BATCH = 32
@@ -61,14 +58,15 @@ def explain(
     with kept():
         logits = predict(module, given.tensor, place)
         chosen, names = _targets(targets, logits, classes)
-        layers = () if cam_layers else find_layers(module, place.to_device(given.tensor[:2]))
-        known = cam_layers or tuple(each.name for each in reversed(layers))
+        known = cam_layers or tuple(
+            each.name for each in reversed(find_layers(module, place.to_device(given.tensor[:2])))
+        )
         subject = Subject(module, known, given.mean, given.std)
         explainers = {label: methods.build(component, seed) for label, component in wanted.items()}
-        maps = {
-            label: checked_maps(component, explainers[label], subject, given.tensor, chosen, seed=seed, place=place)
-            for label, component in wanted.items()
-        }
+        maps = maps_by_method(wanted, explainers, subject, given.tensor, chosen, seed=seed, place=place)
+        shown = place.to_device(given.tensor[:2])
+        in_use = layers_in_use(explainers, subject, shown)
+        notes = coarse_grids(explainers, subject, shown, grids_of(module, shown, known))
     return Explanation(
         subject=subject,
         images=given,
@@ -78,8 +76,8 @@ def explain(
         explainers=explainers,
         maps_by_method={label: each.numpy() for label, each in maps.items()},
         one=isinstance(method, str | Mapping),
-        layers=layers_in_use(explainers, subject, given.tensor, place),
-        notes=_notes(explainers, subject, layers),
+        layers=in_use,
+        notes=tuple(notes),
         seed=seed,
     )
 
@@ -105,43 +103,6 @@ def predict(module: nn.Module, images: Tensor, place: Placement) -> Tensor:
     return logits
 
 
-def checked_maps(
-    component: Resolved,
-    explainer: Explainer,
-    subject: Subject,
-    images: Tensor,
-    targets: Tensor,
-    *,
-    seed: int,
-    place: Placement,
-) -> Tensor:
-    """One explainer's maps (N×H×W float32, on the CPU), checked; what it leaves changed in the model is an error.
-
-    Raises ContractError or PluginError in the plugin's name, and puts the model back.
-    """
-    guard = Guard(subject.module)
-    try:
-        with component.offer.blamed("explain"):
-            found = maps_of(explainer, subject, images, targets, seed=seed, runtime=place)
-        if changes := ", ".join(guard.changes()):
-            raise ContractError(f"plugin {component.offer.plugin} left the model changed ({changes}); it was put back")
-    finally:
-        guard.restore()
-    return Seam(component).maps(found, images)
-
-
-def layers_in_use(
-    explainers: Mapping[str, Explainer], subject: Subject, images: Tensor, place: Placement
-) -> dict[str, str]:
-    """The layer that each explainer that looks at one looks at, and its grid: ``layer4 (7x7)``."""
-    found = {}
-    for label, explainer in explainers.items():
-        if isinstance(explainer, Adjustable):
-            height, width = native_size(explainer, subject, place.to_device(images[:1]))
-            found[label] = f"{explainer.current(subject)} ({height}x{width})"
-    return found
-
-
 def _held(model: Any) -> tuple[nn.Module, tuple[str, ...]]:
     """The module, and its layers for CAM methods where somebody has said them."""
     match model:
@@ -160,14 +121,3 @@ def _held(model: Any) -> tuple[nn.Module, tuple[str, ...]]:
 def _targets(given: Any, logits: Tensor, classes: Sequence[str]) -> tuple[Tensor, tuple[str, ...]]:
     names = targets.check_classes(classes, logits.shape[1])
     return targets.resolved(given, logits, tuple(classes)), names
-
-
-def _notes(explainers: Mapping[str, Explainer], subject: Subject, layers: Sequence[Layer]) -> tuple[str, ...]:
-    """What a reader should know of the layers that were looked at."""
-    found = {each.name: each for each in layers}
-    notes = []
-    for label, explainer in explainers.items():
-        used = found.get(explainer.current(subject)) if isinstance(explainer, Adjustable) else None
-        if used and (words := coarse_words(used, layers)):
-            notes.append(f"{label}: {words}")
-    return tuple(notes)

@@ -13,6 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from xaitool.characters import printable
 from xaitool.contracts import display
 from xaitool.data.decode import decode, pixels_of
 from xaitool.data.preprocess import Preprocess
@@ -126,7 +127,8 @@ def _pixels(images: Any) -> tuple[list[Any], tuple[str, ...]]:
         raise ExplainError("there are no images")
     pixels = [_one(each, number) for number, each in enumerate(images)]
     names = tuple(
-        Path(each).name if isinstance(each, str | Path) else str(number) for number, each in enumerate(images)
+        printable(Path(each).name) if isinstance(each, str | Path) else str(number)
+        for number, each in enumerate(images)
     )
     return pixels, names
 
@@ -134,6 +136,8 @@ def _pixels(images: Any) -> tuple[list[Any], tuple[str, ...]]:
 def _one(image: Any, number: int) -> Any:
     match image:
         case str() | Path():
+            if Path(image).is_dir():
+                raise ImageError(str(image), "it is a folder; give its files")
             if not Path(image).is_file():
                 raise ImageError(str(image), "there is no such file")
             return decode(Path(image))

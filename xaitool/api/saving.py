@@ -69,11 +69,11 @@ class Row:
 
     @property
     def caption(self) -> str:
-        """``cat 87 %``, and the target where that is another class."""
-        said = f"{self.predicted} {100 * self.confidence:.0f} %"
+        """``cat 87%``, and the target where that is another class."""
+        said = f"{self.predicted} {100 * self.confidence:.0f}%"
         if self.target == self.predicted:
             return said
-        return f"{said}; explained: {self.target} {100 * self.target_probability:.0f} %"
+        return f"{said}; explained: {self.target} {100 * self.target_probability:.0f}%"
 
     def values(self) -> list[str]:
         """The cells of its line in ``predictions.csv``."""

@@ -46,7 +46,7 @@ class Verdicts(Mapping[str, Judgement]):
 
     @property
     def sentences(self) -> dict[str, str]:
-        """Each verdict in sentences, one a line, with scores, rivals and 95 % intervals."""
+        """Each verdict in sentences, one a line, with scores, rivals and 95% intervals."""
         return {label: explained_verdict(each, None) for label, each in self.items()}
 
     def as_dict(self) -> dict[str, Any]:

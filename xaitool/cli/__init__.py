@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from importlib import import_module
 from typing import Any
 
 import click
 
+from xaitool.characters import harmless
+from xaitool.cli.processes import rank, told
 from xaitool.cli.signals import Terminated
 from xaitool.errors import XaitoolError
 
@@ -54,22 +57,41 @@ def main(arguments: list[str] | None = None) -> Any:
     try:
         cli.main(arguments, prog_name="xaitool", standalone_mode=False)
     except click.exceptions.Abort as error:
-        _tell_notes(error.__cause__)
+        if rank() == 0:
+            _tell_notes(error.__cause__)
         sys.exit(143 if isinstance(error.__cause__, Terminated) else 130)
     except click.ClickException as error:
-        if isinstance(error, click.UsageError) and error.ctx:
-            click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
-        click.echo(f"error: {error.format_message()}", err=True)
+        if rank() == 0:
+            _tell_mistake(arguments, error)
         sys.exit(error.exit_code)
     except XaitoolError as error:
-        click.echo(f"error: {error}" if "\n" not in str(error) else f"error:\n{error}", err=True)
-        _tell_notes(error)
+        if words := told(error):
+            click.echo(words, err=True)
+            _tell_notes(error)
         sys.exit(error.exit_status)
     except KeyboardInterrupt:
         sys.exit(130)
 
 
+def _tell_mistake(arguments: list[str] | None, error: click.ClickException) -> None:
+    """Of a command line that is wrong itself: how it goes, and what is wrong with it."""
+    if isinstance(error, click.UsageError) and error.ctx:
+        click.echo(f"{error.ctx.get_usage()}\nTry '{error.ctx.command_path} --help' for help.\n", err=True)
+    click.echo(f"error: {harmless(error.format_message())}", err=True)
+    _tell_scripts(arguments, error)
+
+
+def _tell_scripts(arguments: list[str] | None, error: click.ClickException) -> None:
+    """``run --json`` promises one JSON object however it ends: here of a command line that is wrong itself."""
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["run"] and "--json" in given:
+        from xaitool.summary import VERSION
+
+        told = {"version": VERSION, "error": error.format_message(), "exit_status": error.exit_code}
+        click.echo(json.dumps(told, indent=2))
+
+
 def _tell_notes(error: BaseException | None) -> None:
     """What was noted on an error, such as how to go on after it."""
     for note in getattr(error, "__notes__", ()):
-        click.echo(note, err=True)
+        click.echo(harmless(note), err=True)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from xaitool.cli.signals import Terminated, terminable
 from xaitool.errors import XaitoolError
 
 if TYPE_CHECKING:
@@ -123,7 +124,8 @@ def explain(run: Path | None, out: Path, quiet: bool, as_json: bool, **options: 
     ending: dict[str, Any] = {"error": None, "exit_status": 0}
     told: dict[str, Any] = {}
     try:
-        with redirect_stdout(sys.stderr):  # what a plugin or its library prints is no part of the output
+        # What a plugin or its library prints is no part of the output.
+        with terminable(), redirect_stdout(sys.stderr):
             outcome = _explain(run, out, quiet or as_json, options)
         told = outcome.as_dict()
     except BaseException as error:
@@ -162,39 +164,44 @@ def _explain(run: Path | None, out: Path, quiet: bool, options: dict[str, Any]) 
 
     display = Silent() if quiet else Display()
     with display.relaying(), open_runtime(RuntimeSettings(device=options["device"])) as runtime:
-        source = _source(run, options, display)
+        source = _source(run, out, options, display)
         display.line(f"{source.title} on {runtime.describe()}: {', '.join(source.methods)}")
         for warning in source.warnings:
             display.warn(warning)
-        for label, each in source.identity["methods"].items():
-            if each["layers in use"]:
-                display.line(f"layer: {label} looks at {each['layers in use']}")
+        for label, layer in source.layers.items():
+            display.line(f"layer: {label} looks at {layer}")
         outcome = explain_files(
             source, options["images"], out, target=options["target"], runtime=runtime, display=display
         )
-    if outcome.skipped:
-        files = f"{outcome.skipped:,} file{'s' * (outcome.skipped != 1)}"
-        display.warn(f"{files} could not be read; see {outcome.folder / 'skipped.csv'}")
-    display.line(f"explained: {outcome.explained:,} of {outcome.files:,} files; report: {outcome.page}")
+        if outcome.skipped:
+            files = f"{outcome.skipped:,} file{'s' * (outcome.skipped != 1)}"
+            display.warn(f"{files} could not be read; see {outcome.folder / 'skipped.csv'}")
+        for label, count in outcome.empty.items():
+            maps = f"{count:,} of {outcome.explained:,} maps {'are' if count != 1 else 'is'} empty"
+            display.warn(f"{label}: {maps}: without any evidence for the class that is explained")
+        display.line(f"explained: {outcome.explained:,} of {outcome.files:,} files; report: {outcome.page}")
     return outcome
 
 
-def _source(run: Path | None, options: dict[str, Any], display: Display) -> Source:
+def _source(run: Path | None, out: Path, options: dict[str, Any], display: Display) -> Source:
     from xaitool.report.locate import locate
-    from xaitool.stream.source import from_model, from_run, read_classes
+    from xaitool.stream.listing import first_files
+    from xaitool.stream.source import EXAMPLES, from_model, from_run, read_classes
 
     methods = [_parsed("--method", each) for each in options["methods"]]
+    examples = first_files(options["images"], out, EXAMPLES)
     if run is None:
         return from_model(
             _parsed("--model", options["model"]),
             read_classes(options["classes"]),
             methods,
+            examples=examples,
             **{name: options[name] for name in ("checkpoint", "random_weights", "mean", "std", "size", "allow_code")},
         )
     found = locate(run)
     if found.folder != run.expanduser():
         display.line(f"{run}: the newest finished run is {found.folder}")
-    return from_run(found, methods, allow_code=options["allow_code"])
+    return from_run(found, methods, examples=examples, allow_code=options["allow_code"])
 
 
 def _parsed(option: str, text: str) -> Any:
@@ -213,5 +220,6 @@ def _ending(error: BaseException) -> dict[str, Any]:
         case XaitoolError():
             return {"error": str(error), "exit_status": error.exit_status}
         case KeyboardInterrupt():
-            return {"error": "interrupted; the same command goes on", "exit_status": 130}
+            told = getattr(error, "__notes__", ["interrupted; the same command goes on"])
+            return {"error": " ".join(told), "exit_status": 143 if isinstance(error, Terminated) else 130}
     return {"error": repr(error), "exit_status": 1}  # a defect, which keeps its traceback

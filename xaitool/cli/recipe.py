@@ -6,6 +6,7 @@ import json
 
 import click
 
+from xaitool.characters import harmless
 from xaitool.cli.options import allow_code_option, recipe_argument, set_option
 
 
@@ -27,7 +28,7 @@ def check(recipe: str, assignments: tuple[str, ...], allow_code: bool) -> None:
 
     checked = Recipe.load(recipe, set=assignments, allow_code=allow_code)
     names = ", ".join(component.offer.full_name for component in checked.components)
-    click.echo(f"{checked.source.name}: fine; it uses {names}")
+    click.echo(f"{harmless(checked.source.name)}: fine; it uses {names}")
 
 
 @recipe.command()
@@ -47,7 +48,7 @@ def show(recipe: str, assignments: tuple[str, ...], allow_code: bool, resolved: 
     if resolved or assignments:
         click.echo(Recipe.load(recipe, set=assignments, allow_code=allow_code).to_yaml(), nl=False)
     else:
-        click.echo(read(library.locate(recipe)).text, nl=False)
+        click.echo(harmless(read(library.locate(recipe)).text), nl=False)
 
 
 @recipe.command("list")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+from contextlib import redirect_stdout
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -43,13 +45,17 @@ def report(runs: tuple[Path, ...], out: Path | None, svg: bool, force: bool) -> 
         raise click.UsageError(f"{len(runs)} runs were given; a report is of one, a comparison of two")
     if svg and (out or len(runs) == 2):
         raise click.UsageError("--svg is for figures/ in a run's folder, where only a report without --out writes")
-    found = [_located(path) for path in runs]
-    if len(found) == 1:
-        click.echo(_again(found[0], out, svg, force))
-        return
-    if found[0].folder.resolve() == found[1].folder.resolve():
-        raise FolderError(f"both are the same run, {found[0].folder}")
-    click.echo(_compared(found[0], found[1], out or Path("comparison.html"), force))
+    with redirect_stdout(sys.stderr):  # what a plugin that adds a section prints is no part of the output
+        page = _written([_located(path) for path in runs], out, svg, force)
+    click.echo(page)
+
+
+def _written(runs: list[Run], out: Path | None, svg: bool, force: bool) -> Path:
+    if len(runs) == 1:
+        return _again(runs[0], out, svg, force)
+    if runs[0].folder.resolve() == runs[1].folder.resolve():
+        raise FolderError(f"both are the same run, {runs[0].folder}")
+    return _compared(runs[0], runs[1], out or Path("comparison.html"), force)
 
 
 def _located(path: Path) -> Run:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xaitool.cli.options import allow_code_option, set_option
+from xaitool.cli.processes import rank
 from xaitool.cli.signals import Terminated, terminable
 from xaitool.errors import XaitoolError
 
@@ -74,6 +75,8 @@ def run(
     A run that was interrupted (by Ctrl-C, a kill, an error, a full disk) goes on with --resume: what was finished is
     not done again, and the training goes on from its last checkpoint.
 
+    Started by torchrun, all processes have their part in the run (docs/scaling.md).
+
     The exit status is 2 where something is wrong, 3 where an explainer falls short of explain.require, 130 after
     Ctrl-C and 143 after SIGTERM.
 
@@ -97,7 +100,11 @@ def run(
                 return _resume(resume, assignments, allow_code, force, display)
             return _run(str(recipe), assignments, allow_code, out, display)
 
-    if as_json:
+    if rank() != 0:
+        from xaitool.engine.progress import Silent
+
+        carry_out(Silent())
+    elif as_json:
         _for_scripts(carry_out)
     else:
         from xaitool.engine.progress import Display, Silent

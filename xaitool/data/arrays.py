@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from xaitool.data.batched import BATCHED, BatchedPipeline, at_the_end
 from xaitool.data.pictures import Pictures
 from xaitool.data.transforms import Step, compose, rehearse
 
@@ -53,11 +55,7 @@ class ImageArray:
         # One multiply and one add a value: (x / 255 - mean) / std.
         self._scale = torch.tensor([1 / (255 * s) for s in std]).view(3, 1, 1)
         self._shift = torch.tensor([-m / s for m, s in zip(mean, std, strict=True)]).view(3, 1, 1)
-        sizes = _sizes(self._images)
-        if self._pipeline is not None:
-            rehearse(self._pipeline, *sizes)
-        elif len(sizes) > 1:
-            raise ValueError("the images differ in size, and no transform brings them to one")
+        self._size()
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -67,9 +65,50 @@ class ImageArray:
 
     def __getitems__(self, indices: Sequence[int]) -> list[tuple[Tensor, int]]:
         """A whole batch: one seeding, one normalisation."""
-        batch = torch.from_numpy(np.stack(self.pixels(indices))).permute(0, 3, 1, 2)
-        normalised = batch.float().mul_(self._scale).add_(self._shift)
+        normalised = self.normalised(torch.from_numpy(self.stacked(indices)))
         return [(image, int(self.labels[i])) for image, i in zip(normalised, indices, strict=True)]
+
+    def normalised(self, pixels: Tensor) -> Tensor:
+        """uint8 N×H×W×3, on any device, in; float32 N×3×H×W out."""
+        scale, shift = (each.to(pixels.device, non_blocking=True) for each in (self._scale, self._shift))
+        return pixels.permute(0, 3, 1, 2).float().mul_(scale).add_(shift)
+
+    def on_device(self) -> HalfDone:
+        """The same images, the last of whose transforms are left to the device, whole batches at once.
+
+        Raises ValueError where the pipeline does not end in transforms that have a form for that.
+        """
+        count = 0 if self._fixed else at_the_end(self._steps)
+        for first in range(len(self._steps) - count, len(self._steps)):
+            before = self._with(self._steps[:first])
+            try:
+                size = before._size()
+            except ValueError:  # it takes more of the transforms to bring the images to one size
+                continue
+            return HalfDone(before, BatchedPipeline.of(self._steps[first:], *size))
+        raise ValueError(f"whole batches can go through {', '.join(BATCHED)}, and the pipeline does not end in these")
+
+    def _with(self, steps: Sequence[Step]) -> ImageArray:
+        """The same images through another pipeline."""
+        other = copy.copy(self)
+        other._steps = steps
+        other._pipeline = compose(steps) if steps else None
+        return other
+
+    def _size(self) -> tuple[int, int]:
+        """Height and width of what comes out. Raises ValueError where that is not one size."""
+        sizes = _sizes(self._images)
+        if self._pipeline is not None:
+            return rehearse(self._pipeline, *sizes)
+        if len(sizes) > 1:
+            raise ValueError("the images differ in size, and no transform brings them to one")
+        return sizes[0]
+
+    def stacked(self, indices: Sequence[int]) -> NDArray[np.uint8]:
+        """Images as they are before normalisation: uint8 N×H×W×3."""
+        if self._painted is None and self._pipeline is None and isinstance(self._images, np.ndarray):
+            return self._images[self._rows[list(indices)]]
+        return np.stack(self.pixels(indices))
 
     def pixels(self, indices: Sequence[int]) -> list[Any]:
         """Images as they are before normalisation: uint8, H×W×3."""
@@ -109,6 +148,28 @@ class ImageArray:
 def _sizes(images: Any) -> list[tuple[int, int]]:
     """Height and width of the images; where they differ, of the extremes."""
     return [images.shape[1:3]] if isinstance(images, np.ndarray) else images.extremes()
+
+
+class HalfDone:
+    """Images (:class:`xaitool.contracts.HalfDone`) the last of whose transforms whole batches go through at once."""
+
+    def __init__(self, images: ImageArray, last: BatchedPipeline) -> None:
+        self._images = images
+        self._last = last
+        self.labels = images.labels
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def batch(self, indices: Sequence[int]) -> tuple[Tensor, Tensor, Tensor]:
+        """uint8 pixels N×H×W×3, what is drawn for the last transforms, N×K int64, and labels, N int64."""
+        pixels = torch.from_numpy(self._images.stacked(indices))
+        labels = torch.from_numpy(self.labels[list(indices)].astype(np.int64))
+        return pixels, self._last.draw(len(indices)), labels
+
+    def finish(self, pixels: Tensor, drawn: Tensor) -> Tensor:
+        """Both on one device, in; float32 N×3×H'×W', normalised, out."""
+        return self._images.normalised(self._last.apply(pixels, drawn))
 
 
 class MaskArray:

@@ -8,7 +8,7 @@ from pydantic import Field, model_validator
 
 from xaitool.config import Config
 from xaitool.data.pipeline import Pipeline
-from xaitool.data.transforms import Step
+from xaitool.data.transforms import ENDS_OFF, Step
 
 Side = Annotated[int, Field(ge=8, le=4096)]
 Unit = Annotated[float, Field(ge=0, le=1)]
@@ -66,4 +66,5 @@ def fitted(size: int | tuple[int, int] | None, fit: str) -> list[Step]:
     sides = {"max_size_hw": [height, width], **smooth}
     if fit == "pad":
         return [{"LongestMaxSize": sides}, {"PadIfNeeded": {"min_height": height, "min_width": width}}]
-    return [{"SmallestMaxSize": sides}, {"CenterCrop": {"height": height, "width": width}}]
+    size_of_it = {"height": height, "width": width}
+    return [{ENDS_OFF: size_of_it}, {"SmallestMaxSize": sides}, {"CenterCrop": size_of_it}]

@@ -11,7 +11,7 @@ from torch import nn
 from torch.nn.modules.loss import _Loss
 from torch.optim.lr_scheduler import LRScheduler
 
-from xaitool.errors import PluginError, TrainingError, XaitoolError
+from xaitool.errors import PluginError, TrainingError, XaitoolError, of_a_worker
 from xaitool.plugins import Offer, told
 from xaitool.recipe.resolve import Recipe
 
@@ -35,6 +35,8 @@ def blamed(recipe: Recipe, stage: str, running: Offer | None = None) -> Iterator
             f"the device ran out of memory in {stage}; lower train.batch_size (or eval_batch_size), or the model's size"
         ) from error
     except (Exception, SystemExit) as error:
+        if (told_of_worker := of_a_worker(error)) is not None:
+            raise told_of_worker from error
         suspects = _suspects(recipe, error.__traceback__)
         if not suspects:
             raise

@@ -1,4 +1,4 @@
-"""Calibration: whether a model that says 80 % is right in 80 % of the cases."""
+"""Calibration: whether a model that says 80% is right in 80% of the cases."""
 
 from __future__ import annotations
 

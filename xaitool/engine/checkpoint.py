@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -17,12 +16,15 @@ from torch import Tensor
 
 from xaitool.engine.folder import RunFolder
 from xaitool.errors import FolderError
+from xaitool.files import parsed
 
 # Of the files below; one of another format is as good as damaged.
 FORMAT = 1
 PLACE = "checkpoints"
 # The newest, and the one before in case that is damaged.
 _GENERATIONS = 2
+# The manifest first: without it the others are no checkpoint.
+_KINDS = ("json", "pt", "safetensors")
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Saved:
 def keep(folder: RunFolder, name: str, saved: Saved) -> None:
     """Write ``checkpoints/<name>.safetensors``, ``.pt`` and last, with the sha256 of both, ``.json``."""
     stem = f"{PLACE}/{name}"
-    (folder.path / f"{stem}.json").unlink(missing_ok=True)  # it would vouch for files that are being replaced
+    folder.remove(f"{stem}.json")  # it would vouch for files that are being replaced
     # Copies: safetensors refuses tensors that share memory, as tied weights do.
     plain = {key: value.detach().cpu().contiguous().clone() for key, value in saved.tensors.items()}
     buffer = io.BytesIO()
@@ -83,9 +85,14 @@ class Checkpoints:
         return self.seconds is not None and time.monotonic() - self.last >= self.seconds
 
     def save(self, step: int, saved: Saved) -> None:
-        """Keep the state after so many steps, and of the older ones the newest. Raises FolderError."""
+        """Keep the state after so many steps, and of the older ones the newest. Raises FolderError.
+
+        Those of later steps go too: they were found damaged, or the training would have gone on from them.
+        """
         keep(self.folder, f"fit-{step:08d}", saved)
-        self._drop(self._names()[:-_GENERATIONS])
+        names = self._names()
+        kept = [name for name in names if _step(name) <= step][-_GENERATIONS:]
+        self.folder.remove(*(f"{PLACE}/{name}.{kind}" for name in names if name not in kept for kind in _KINDS))
         self.last = time.monotonic()
 
     def newest(self) -> Saved | None:
@@ -99,18 +106,11 @@ class Checkpoints:
 
     def clear(self) -> None:
         """Away with all of them."""
-        self._drop(self._names())
-        for path in (self.folder.path / PLACE).glob("fit-*"):  # of a checkpoint that was not finished
-            path.unlink(missing_ok=True)
+        self.folder.remove(f"{PLACE}/fit-*")  # also those of a checkpoint that was not finished
 
     def _names(self) -> list[str]:
         """Oldest first."""
         return sorted((path.stem for path in (self.folder.path / PLACE).glob("fit-*.json")), key=_step)
-
-    def _drop(self, names: list[str]) -> None:
-        for name in names:
-            for kind in ("json", "pt", "safetensors"):
-                (self.folder.path / PLACE / f"{name}.{kind}").unlink(missing_ok=True)
 
 
 def _step(name: str) -> int:
@@ -121,7 +121,7 @@ def _step(name: str) -> int:
 def _manifest(path: Path) -> Mapping[str, str]:
     """File name -> sha256."""
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
         if found["format"] != FORMAT:
             raise FolderError(f"{path} is of another version of xaitool")
         return {str(file): str(digest) for file, digest in found["sha256"].items()}

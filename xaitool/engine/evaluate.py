@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Sequence, Sized
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import zip_longest
 from typing import Any
 
 import torch
@@ -15,6 +16,8 @@ from torch.nn import functional as F
 
 from xaitool.borrow import borrowed
 from xaitool.engine.calibration import calibration
+from xaitool.engine.loading import order_of
+from xaitool.engine.processes import ALONE
 from xaitool.engine.progress import Display, Silent
 from xaitool.engine.runtime import Runtime, using
 from xaitool.errors import DataUnavailableError
@@ -51,6 +54,11 @@ class Evaluation:
     def correct(self) -> Tensor:
         """N bool."""
         return self.predicted == self.labels
+
+    @property
+    def broken(self) -> list[int]:
+        """The rows whose logits are no numbers."""
+        return (~self.logits.isfinite()).any(1).nonzero()[:, 0].tolist()
 
     @property
     def accuracy(self) -> float:
@@ -131,17 +139,25 @@ def evaluate(
 ) -> Evaluation:
     """The logits of a module, in eval mode and float32, on a loader of (images N×C×H×W, labels N).
 
-    The module's modes are put back; it is moved to the runtime's device.
+    The module's modes are put back; it is moved to the runtime's device. Of several processes each takes its part of
+    the batches, and all know all.
     """
     display = display or Silent()
-    logits, labels = [], []
+    found = []
     with using(runtime) as runtime, borrowed(runtime.place(module)), torch.no_grad():
         module.eval()
+        # Of a loader that is not ours, each process sees all.
+        processes = runtime.processes if order_of(batches) is not None else ALONE
         with display.bar("testing", count_images(batches)) as bar:
             for images, truth in runtime.prepare(batches):
-                logits.append(module(runtime.to_device(images)).float())
-                labels.append(truth.to("cpu", torch.int64))
-                bar(len(truth))
-        if not logits:
+                logits = module(runtime.to_device(images)).float()
+                # All stays on the device until the end: nothing waits for it. Labels are copied, as what a worker
+                # process has sent holds a file open for as long as it is there.
+                found.append((logits, truth.clone()))
+                bar(len(truth) * processes.count)
+        here = [(logits.cpu(), truth.to("cpu", torch.int64)) for logits, truth in found]
+        every = [batch for turn in zip_longest(*processes.everyones(here)) for batch in turn if batch is not None]
+        if not every:
             raise DataUnavailableError("there is nothing to evaluate on: the loader gave no batch")
-        return Evaluation(torch.cat(logits).cpu(), torch.cat(labels))
+        all_logits, all_labels = zip(*every, strict=True)
+        return Evaluation(torch.cat(all_logits), torch.cat(all_labels))

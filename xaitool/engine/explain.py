@@ -28,7 +28,7 @@ RELATIVE_TARGETS = ("predicted", "true", "runner_up")
 
 # Images explained at a time: always as many, so that an explainer that draws at random draws the same for an image at
 # the same place, whatever the model and however many images come after it.
-_CHUNK = 32
+CHUNK = 32
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,7 @@ def explain(
     targets: Tensor,
     *,
     seed: int = 0,
+    first: int = 0,
     label: str = "explaining",
     runtime: Placement | None = None,
     display: Display | None = None,
@@ -92,7 +93,9 @@ def explain(
     """Saliency maps (N×H×W float32, on the CPU) of images (N×C×H×W) for target classes (N int64).
 
     The module is moved to the runtime's device and comes back in the state it was in. What the explainer draws at
-    random follows from the seed and from where an image stands among the images. Raises ExplainError.
+    random follows from the seed and from where an image stands among the images. first: where the first one stands, a
+    multiple of :data:`CHUNK`, if these are some of more. Of several processes each explains its part, and all have all.
+    Raises ExplainError.
     """
     if len(targets) != len(images):
         raise ExplainError(f"{len(images)} images need as many targets, but there are {len(targets)}")
@@ -100,7 +103,7 @@ def explain(
     def ask(some: Tensor, classes: list[Tensor]) -> list[Tensor]:
         return [explainer.explain(subject, some, classes[0])]
 
-    return _in_chunks(ask, subject, images, [targets], seed, label, runtime, display or Silent())[0]
+    return _in_chunks(ask, subject, images, [targets], seed, label, runtime, display or Silent(), first)[0]
 
 
 def explain_questions(
@@ -133,19 +136,22 @@ def _in_chunks(
     label: str,
     runtime: Placement | None,
     display: Display,
+    first: int = 0,
 ) -> list[Tensor]:
     """What `ask` gives for some images at a time and their classes, one tensor for each of the sets of targets."""
-    maps: list[list[Tensor]] = [[] for _ in targets]
     where: AbstractContextManager[Placement] = nullcontext(runtime) if runtime else open_runtime()
     with where as place, kept(), display.bar(label, len(images)) as bar:
         place.place(subject.module)
-        for number, some in enumerate(images.split(_CHUNK) if len(images) else ()):
-            part = slice(number * _CHUNK, (number + 1) * _CHUNK)
-            seed_all(derive(seed, "explain", number))
-            found = ask(place.to_device(some), [each[part].to(place.device) for each in targets])
+        chunks = images.split(CHUNK) if len(images) else ()
+
+        def maps_of(number: int) -> list[Tensor]:
+            part = slice(number * CHUNK, (number + 1) * CHUNK)
+            seed_all(derive(seed, "explain", first // CHUNK + number))
+            found = ask(place.to_device(chunks[number]), [each[part].to(place.device) for each in targets])
             if len(found) != len(targets):
                 raise ContractError(f"explain_together gave {len(found)} sets of maps for {len(targets)} questions")
-            for each, answer in zip(maps, found, strict=True):
-                each.append(answer.detach().cpu())
-            bar(len(some))
-    return [torch.cat(each) if each else torch.zeros(0, *images.shape[2:]) for each in maps]
+            bar(len(chunks[number]) * place.processes.count)
+            return [answer.detach().cpu() for answer in found]
+
+        maps = place.processes.shared(len(chunks), maps_of)
+    return [torch.cat(each) for each in zip(*maps, strict=True)] or [torch.zeros(0, *images.shape[2:]) for _ in targets]

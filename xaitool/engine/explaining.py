@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import torch
@@ -29,7 +30,7 @@ from xaitool.engine.select import Selection
 from xaitool.engine.shortcut import measure_shortcut
 from xaitool.engine.together import explain_group, groups
 from xaitool.engine.triage import triage
-from xaitool.errors import ContractError, PluginError, XaitoolError
+from xaitool.errors import ContractError, FolderError, PluginError, ProcessError, XaitoolError
 from xaitool.files import filename
 from xaitool.findings import listed
 from xaitool.judge.choice import Choice
@@ -93,7 +94,7 @@ class Explaining:
         faithful = any(metric.aspect == "faithfulness" for metric in self.metrics.values())
         rows = self.trained.selection.apart
         if not (several and faithful and len(rows) > 1):
-            return explainers, {}
+            return explainers, self._told(self._unchosen(several))
         chosen, choices = dict(explainers), {}
         with self.journal.stage("choose") as record:
             layers = sum(len(each.alternatives(self.trained.subject)) for each in several.values())
@@ -105,10 +106,25 @@ class Explaining:
             keep_choices(self.folder, choices)
             record |= {"images": len(rows), "layers": {label: each.used for label, each in choices.items()}}
             record |= self._failed("choose")
+        return chosen, self._told(choices)
+
+    def _unchosen(self, several: Mapping[str, Adjustable]) -> dict[str, Choice]:
+        """Of explainers whose layer was to be chosen, and that look at their usual one, as there are too few images."""
+        metric = next((name for name, each in self.metrics.items() if each.aspect == "faithfulness"), "")
+        subject, found = self.trained.subject, {}
+        for component in self.recipe.explainers:
+            explainer = several.get(component.label)
+            if explainer and explainer.automatic:
+                with self._excused(component, "choose"):
+                    used = explainer.current(subject)
+                    found[component.label] = Choice(metric, {}, used, automatic=False, too_few=True)
+        return found
+
+    def _told(self, choices: dict[str, Choice]) -> dict[str, Choice]:
         for label, choice in choices.items():
             if words := choice.words():
                 self.display.line(f"layer: {label} {words}")
-        return chosen, choices
+        return choices
 
     def explain(self, explainers: Explainers) -> Explained:
         """Every explainer's maps of the selected images, for every target.
@@ -257,8 +273,8 @@ class Explaining:
     def _shared(self, explainers: Explainers, explained: Explained) -> dict[str, dict[str, Tensor]]:
         """Maps by label and target of all explainers that share their work, where it goes well.
 
-        Where it does not, or leaves the model changed, none of them: each is then asked by itself, and is itself to
-        blame for what it does.
+        Where it does not, or leaves the model or torch changed, none of them: each is then asked by itself, and is
+        itself to blame for what it does.
         """
         found: dict[str, dict[str, Tensor]] = {}
         targets, subject = self._targets(explained), self.trained.subject
@@ -277,9 +293,11 @@ class Explaining:
                         runtime=self.runtime,
                         display=self.display,
                     )
-                if changes := self.guard.changes():
-                    raise ContractError(f"leaves the model changed ({', '.join(changes)})")
+                if changes := self._outcome()[0]:
+                    raise ContractError(f"leaves the model or torch changed ({', '.join(changes)})")
                 found |= maps
+            except ProcessError:
+                raise
             except XaitoolError:
                 self.guard.restore()
                 log.exception("%s: explained one by one, as together it failed", " and ".join(group))
@@ -327,24 +345,39 @@ class Explaining:
     def _excused(self, component: Resolved, stage: str) -> Iterator[None]:
         """Note what goes wrong with one explainer in here, tell it, and go on with the model as it was."""
         label, offer = component.label, component.offer
+        error: XaitoolError | None = None
         try:
             # What no other plugin is to blame for, the explainer is.
             with offer.blamed(stage), blamed(self.recipe, stage, running=offer):
                 yield
-                if changes := self.guard.changes():
-                    raise ContractError(
-                        f"plugin {offer.plugin} broke its contract in {stage}: {label}: leaves the model changed "
-                        f"({', '.join(changes)}); it was put back"
-                    )
-        except XaitoolError as error:
+        except (ProcessError, FolderError):  # without the others, or without room, nothing of what follows can be done
+            raise
+        except XaitoolError as raised:
+            error = raised
+        changes, elsewhere = self._outcome(error)
+        if error is None and changes:
+            error = ContractError(
+                f"plugin {offer.plugin} broke its contract in {stage}: {label}: leaves the model or torch changed "
+                f"({', '.join(changes)}); it was put back"
+            )
+        error = error or elsewhere
+        if error is not None:
             self.guard.restore()
-            log.exception("%s failed in %s", label, stage)
+            log.error("%s failed in %s", label, stage, exc_info=error)
             message = str(error)
             if not isinstance(error, PluginError):  # which names neither
                 message = f"{label} (plugin {offer.plugin}) failed in {stage}: {message}"
             if message not in (known for stage in self.failures.values() for known in stage.values()):
                 self.display.warn(message)
             self.failures.setdefault(stage, {})[label] = message
+
+    def _outcome(self, error: XaitoolError | None = None) -> tuple[list[str], XaitoolError | None]:
+        """What has been left changed in the model, and what went wrong, in this process or in another."""
+        here = (self.guard.changes() if error is None else [], None if error is None else str(error))
+        every = self.runtime.processes.everyones(here)
+        told = next((message for _, message in every if message is not None), None)
+        changes = list(dict.fromkeys(chain.from_iterable(changes for changes, _ in every)))
+        return changes, None if told is None else PluginError(told)
 
     def told_failures(self) -> list[str]:
         """Every failure once, in the order in which they happened; the same one in several stages names them all."""

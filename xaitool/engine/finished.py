@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -15,6 +14,7 @@ from xaitool.engine.checkpoint import PLACE, Saved, keep, kept, sha256
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.folder import RunFolder
 from xaitool.errors import FolderError
+from xaitool.files import parsed
 from xaitool.judge.choice import Choice
 from xaitool.judge.judged import Judged
 from xaitool.results import Run
@@ -73,6 +73,10 @@ class Finished:
             except FolderError as error:
                 warn(f"{error}; the run goes on from the stage {stage}")
                 break
+            except (ValueError, KeyError, IndexError, TypeError, AttributeError) as error:  # it is not what was written
+                damage = f"damaged in {' '.join(OUTPUTS[stage])} ({type(error).__name__}: {error})"
+                warn(f"{folder}: {damage}; the run goes on from the stage {stage}")
+                break
             found.stages.append(stage)
         return found
 
@@ -118,9 +122,10 @@ def keep_choices(folder: RunFolder, choices: Mapping[str, Choice]) -> None:
 def _choices(folder: RunFolder) -> dict[str, Any]:
     path = folder.path / PLACE / "choices.json"
     try:
-        return json.loads(path.read_bytes())  # type: ignore[no-any-return]
+        found: dict[str, Any] = parsed(path.read_bytes())
     except (OSError, ValueError) as error:
         raise FolderError(f"{path} is missing or damaged: {error}") from error
+    return found
 
 
 def _weights(run: Run) -> dict[str, Tensor]:

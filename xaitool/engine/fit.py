@@ -9,6 +9,7 @@ from torch import nn
 
 from xaitool.contracts import Scheduler, Tuned
 from xaitool.engine.checkpoint import Checkpoints
+from xaitool.engine.data import check_pixels
 from xaitool.engine.evaluate import count_images, evaluate
 from xaitool.engine.fitted import Epoch, Fitted
 from xaitool.engine.loading import go_to, order_of
@@ -43,16 +44,17 @@ def fit(
     test: evaluated after each epoch. on_epoch: called after each epoch with what there is so far and the module that
     would be kept (the average of the weights, where `settings.ema` asks for one). ids: of the training images, for
     errors to name them by. checkpoints: where to keep the state after each epoch, and to go on from where there is one;
-    in the middle of an epoch only with a loader of :meth:`Runtime.loader`.
+    in the middle of an epoch only with a loader of :meth:`Runtime.loader`; several processes train with no other.
     Raises TrainingError where the loss is no longer a finite number.
     """
     display = display or Silent()
     with using(runtime) as runtime, kept(), runtime.fast():
-        seed_all(derive(seed, "fit"))
+        rank = runtime.processes.rank  # what a network drops at random, it drops in each process by itself
+        seed_all(derive(seed, "fit", rank) if rank else derive(seed, "fit"))
         trainer = Trainer(module, batches, settings, scheduler, tuned, runtime, ids)
         fitted = trainer.fitted
         try:
-            if checkpoints and (saved := checkpoints.newest()):
+            if checkpoints and (saved := runtime.processes.from_main(checkpoints.newest)):
                 trainer.go_on(saved)
                 if order_of(test) is not None:
                     go_to(test, len(fitted.history), 0)
@@ -62,6 +64,7 @@ def fit(
                     trainer.epoch(bar, checkpoints)
                 tested = evaluate(trainer.kept, test, runtime=runtime, display=display) if test is not None else None
                 if tested and not math.isfinite(tested.loss):
+                    check_pixels(test, tested.broken)
                     raise TrainingError(
                         f"after epoch {epoch} the model gives logits that are no numbers; use a lower learning rate"
                     )

@@ -6,16 +6,17 @@ import io
 import json
 import logging
 import math
-import shlex
 import shutil
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager, suppress
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from xaitool.characters import harmless
 from xaitool.errors import FolderError
-from xaitool.files import filename, held, write_whole
+from xaitool.files import filename, held, leads_out, write_within
+from xaitool.results import resume_command
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -47,15 +48,19 @@ class RunFolder:
             raise FolderError(f"cannot make a run folder in {parent}: {error.strerror or error}") from error
         raise FolderError(f"cannot find a free name for a run folder in {parent}")
 
+    def check_links(self) -> None:
+        """Raise FolderError where a link leads out of the folder, which may be a stranger's: a run writes into it."""
+        for each in sorted(self.path.glob("*")):
+            if each.is_symlink() and leads_out(each, self.path) and not each.is_char_device():
+                raise FolderError(f"{each} is a link that leads out of the run's folder; take it away")
+
     def held(self) -> AbstractContextManager[None]:
         """Keep every other process out of the folder; a process that is killed lets go of it. Raises FolderError."""
         return held(self.path, "run.lock")
 
-    def command(self) -> str:
+    def resume_command(self) -> str:
         """The command that goes on with this run."""
-        here = Path.cwd()
-        path = self.path.relative_to(here) if self.path.is_relative_to(here) else self.path
-        return f"xaitool run --resume {shlex.quote(str(path))}"
+        return resume_command(self.path)
 
     def remove(self, *names: str) -> None:
         """Take files and folders away, given by patterns. Raises FolderError."""
@@ -76,13 +81,7 @@ class RunFolder:
 
     def write_bytes(self, name: str, data: bytes) -> Path:
         """Write one file. Raises FolderError where the disk is full or the folder not writable."""
-        target = self.path / name
-        try:
-            target.parent.mkdir(parents=True, exist_ok=True)
-            write_whole(target, data)
-        except OSError as error:
-            raise FolderError(f"cannot write {target}: {error.strerror or error}") from error
-        return target
+        return write_within(self.path, name, data)
 
     def write_text(self, name: str, text: str) -> Path:
         """Write one text file, in UTF-8."""
@@ -114,15 +113,9 @@ class RunFolder:
 
     def write_figure(self, name: str, figure: Figure) -> Path:
         """Write ``figures/<name>.png``."""
-        from xaitool.figures import save
+        from xaitool.figures import drawn
 
-        path = self.path / "figures" / f"{filename(name)}.png"
-        try:
-            path.parent.mkdir(exist_ok=True)
-            save(figure, path)
-        except OSError as error:
-            raise FolderError(f"cannot write {path}: {error.strerror or error}") from error
-        return path
+        return self.write_bytes(f"figures/{filename(name)}.png", drawn(figure)["png"])
 
     @contextmanager
     def logging(self) -> Iterator[None]:
@@ -131,7 +124,7 @@ class RunFolder:
             handler = _LogFile(self.path / "run.log", encoding="utf-8")
         except OSError as error:
             raise FolderError(f"cannot write {self.path / 'run.log'}: {error.strerror or error}") from error
-        handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+        handler.setFormatter(_Harmless("%(asctime)s %(levelname)s %(message)s"))
         before, propagate = log.level, log.propagate
         log.addHandler(handler)
         log.setLevel(logging.INFO)
@@ -144,6 +137,44 @@ class RunFolder:
             log.propagate = propagate
             with suppress(OSError):
                 handler.close()
+
+
+class OthersFolder(RunFolder):
+    """The folder of a run as the processes have it that are not the main one: they write nothing into it."""
+
+    def held(self) -> AbstractContextManager[None]:
+        """The main process holds it."""
+        return nullcontext()
+
+    def remove(self, *names: str) -> None:
+        """The main process does."""
+
+    def write_bytes(self, name: str, data: bytes) -> Path:
+        """The main process does; gives where."""
+        return self.path / name
+
+    def write_figure(self, name: str, figure: Figure) -> Path:
+        """The main process does; gives where."""
+        return self.path / "figures" / f"{filename(name)}.png"
+
+    @contextmanager
+    def logging(self) -> Iterator[None]:
+        """Let nothing be logged: it would be said once more."""
+        nowhere, propagate = logging.NullHandler(), log.propagate
+        log.addHandler(nowhere)
+        log.propagate = False
+        try:
+            yield
+        finally:
+            log.removeHandler(nowhere)
+            log.propagate = propagate
+
+
+class _Harmless(logging.Formatter):
+    """Text that does nothing to the terminal that it is looked at in."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return harmless(super().format(record))
 
 
 class _LogFile(logging.FileHandler):

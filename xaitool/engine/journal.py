@@ -6,24 +6,23 @@ import copy
 import logging
 import time
 from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import datetime
 from typing import Any
 
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.progress import Display
 from xaitool.engine.randomness import kept
-from xaitool.errors import FolderError, VerdictError, XaitoolError
+from xaitool.errors import FolderError, ProcessError, VerdictError, XaitoolError
 from xaitool.plugins import catalog
 from xaitool.report.write import write_report
-from xaitool.results import Run
+from xaitool.results import FORMAT, Run
 from xaitool.summary import Summary
 
 log = logging.getLogger("xaitool")
 
-
-# Of the run folder; a run in a folder of another one cannot be gone on with.
-FORMAT = 1
+# What other settings do not help against.
+_OUTSIDE = (FolderError, ProcessError)
 
 
 class Journal:
@@ -61,23 +60,30 @@ class Journal:
         self._began = 0.0
 
     @contextmanager
-    def told(self, recipe: Mapping[str, Any]) -> Iterator[None]:
-        """Note how the run ends, whatever happens in here. recipe: the resolved one, for observers."""
+    def told(self, recipe: Mapping[str, Any], allow_code: bool = False) -> Iterator[None]:
+        """Note how the run ends, whatever happens in here, and how to go on.
+
+        recipe: the resolved one, for observers. allow_code: whether it was allowed to name Python code.
+        """
+        go_on = f"to go on from there: {self.folder.resume_command()}{' --allow-code' * allow_code}"
         try:
             self._write()
             self._observe("xaitool_run_started", recipe=recipe)
             yield
         except KeyboardInterrupt as error:
             stage = self.state["stage"]
-            self._end("interrupted", f"interrupted in stage {stage}")
+            self._end_in_spite("interrupted", f"interrupted in stage {stage}")
             self.display.warn(f"interrupted in stage {stage}; what there is so far is in {self.folder}")
-            self._hint(error)
+            error.add_note(go_on)
             raise
         except BaseException as error:
             log.exception("failed in stage %s", self.state["stage"])
-            self._end("failed", str(error) if isinstance(error, XaitoolError) else repr(error))
-            if not isinstance(error, VerdictError):  # all is done; the verdicts would be the same
-                self._hint(error)
+            self._end_in_spite("failed", str(error) if isinstance(error, XaitoolError) else repr(error))
+            # Not where all is done, and the verdicts would be the same, nor where there is no run to go on with.
+            if not isinstance(error, VerdictError) and self._is_there:
+                error.add_note(go_on)
+                if isinstance(error, XaitoolError) and not isinstance(error, _OUTSIDE):
+                    error.add_note("with another setting: add --set KEY=VALUE --force")
             raise
         self._end("finished", None)
 
@@ -113,6 +119,14 @@ class Journal:
         self._write()
         self._observe("xaitool_epoch_finished", record=record)
 
+    def _end_in_spite(self, state: str, error: str) -> None:
+        """End a run that has not finished, in spite of being told to end: torchrun tells so when a process has died."""
+        try:
+            self._end(state, error)
+        except KeyboardInterrupt:
+            with suppress(FolderError):
+                self._write()  # it may have come before that was done
+
     def _end(self, state: str, error: str | None) -> None:
         self.state |= {"state": state, "error": error, "finished": _now()}
         if state == "finished":
@@ -123,10 +137,11 @@ class Journal:
             if state == "finished":
                 raise
             self.display.warn(str(unwritten))  # what has gone wrong before is the error that counts
-        if state == "failed":
-            self._report()
+        if state == "failed" and self._is_there:
+            with suppress(KeyboardInterrupt):  # observers are told all the same
+                self._report()
         self._observe("xaitool_run_finished", state=state, error=error)
-        if (self.folder.path / "run.json").is_file():
+        if self._is_there:
             self.display.summary(Summary.of(Run(self.folder.path)))
 
     def _report(self) -> None:
@@ -138,8 +153,8 @@ class Journal:
         page = self.folder.path / "report.html" if run.complete else None
         try:
             html = run.settings["report"]["html"]
-            if html or not page:
-                write_report(run, html, page=page)
+            if (html or not page) and (written := write_report(run, html, page=page)):
+                self.display.line(f"report: {written}")
         except Exception as error:
             # What went wrong in the run is to be told, and not what goes wrong in telling it.
             log.exception("no report of the failed run")
@@ -151,15 +166,29 @@ class Journal:
                 log.error("observer %s failed in %s", plugin, hook, exc_info=error)
                 self.display.warn(f"observer {plugin} failed in {hook}: {error}")
 
-    def _hint(self, error: BaseException) -> None:
-        """How to go on, as a note that is shown with the error."""
-        error.add_note(f"to go on from there: {self.folder.command()}")
+    @property
+    def _is_there(self) -> bool:
+        """Whether it was ever written; the disk may have been full before."""
+        return (self.folder.path / "run.json").is_file()
 
     def _seconds(self) -> float:
         return round(time.perf_counter() - self._began, 3)
 
     def _write(self) -> None:
         self.folder.write_json("run.json", self.state)
+
+
+class OthersJournal(Journal):
+    """The journal as the processes have it that are not the main one: it knows all, and writes and tells nothing."""
+
+    def _write(self) -> None:
+        pass
+
+    def _observe(self, hook: str, **arguments: Any) -> None:
+        pass
+
+    def _end(self, state: str, error: str | None) -> None:
+        pass
 
 
 def _of_earlier(before: Mapping[str, Any], finished: Collection[str]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import torch
@@ -10,14 +9,14 @@ import torchinfo
 from torch import Tensor
 
 from xaitool.borrow import borrowed
-from xaitool.contracts import Adjustable, DataBundle, Explainer, ModelBundle, Subject
+from xaitool.contracts import DataBundle, Explainer, ModelBundle, Subject
 from xaitool.engine.placed import placed
 from xaitool.engine.progress import log
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam, check_subject_explains
 from xaitool.engine.smooth import smoothed
 from xaitool.errors import NoGridError
-from xaitool.layers import Layer, coarse_words, find_layers, grids_of
+from xaitool.layers import Layer, find_layers, grids_of
 from xaitool.recipe.resolve import Recipe, Resolved
 
 
@@ -33,32 +32,18 @@ def build_model(component: Resolved, data: DataBundle, seed: int) -> ModelBundle
     bundle = Seam(component).model(bundle, len(data.classes))
     if not bundle.cam_layers:
         with component.offer.blamed("looking for layers with a grid"):
-            found = find_layers(bundle.module, _some_images(data))
+            found = find_layers(bundle.module, some_images(data))
         bundle = replace(bundle, cam_layers=tuple(layer.name for layer in reversed(found)))
     return bundle
 
 
 def cam_grids(model: ModelBundle, data: DataBundle) -> tuple[Layer, ...]:
     """The model's layers for CAM methods, from input to output, each with the grid of its output for these data."""
-    return grids_of(model.module, _some_images(data), model.cam_layers)
+    return grids_of(model.module, some_images(data), model.cam_layers)
 
 
-def coarse_grids(
-    explainers: Mapping[str, Explainer], subject: Subject, data: DataBundle, layers: Sequence[Layer]
-) -> list[str]:
-    """What to say of the explainers that look at a layer of less than 4×4, unless the layer is still to be chosen."""
-    told = []
-    for label, explainer in explainers.items():
-        if isinstance(explainer, Adjustable) and not explainer.automatic and subject.cam_layers:
-            names = explainer.current(subject).split("+")
-            used = grids_of(subject.module, _some_images(data), names)
-            words = coarse_words(max(used, key=lambda each: each.grid.cells), reversed(layers)) if used else None
-            if words:
-                told.append(f"{label}: {words}")
-    return told
-
-
-def _some_images(data: DataBundle) -> Tensor:
+def some_images(data: DataBundle) -> Tensor:
+    """Two of the test images (2×C×H×W), to run a model on."""
     return torch.stack([data.test[row][0] for row in range(min(2, len(data.test)))])
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -43,27 +43,70 @@ def make_loss(label_smoothing: float) -> Callable[[Tensor, Tensor], Tensor]:
     return loss
 
 
+def make_share_of_loss(label_smoothing: float, whole: Callable[[], int]) -> Callable[[Tensor, Tensor], Tensor]:
+    """What a process's images have of the mean cross-entropy over a batch of which `whole` tells the number of images.
+
+    Added up over all processes it is that mean, and so are the gradients. Labels of -100 do not count.
+    """
+
+    def share(logits: Tensor, labels: Tensor) -> Tensor:
+        total = F.cross_entropy(logits.float(), labels, label_smoothing=label_smoothing, reduction="sum")
+        return total / whole()
+
+    return share
+
+
 class WeightAverage:
     """An exponential moving average of a module's weights and buffers (Polyak & Juditsky 1992).
 
     It remembers little at first, so that early weights do not linger. torch's AveragedModel would do, but waits for the
-    device at every update.
+    device at every update; and to ask both modules for their state takes longer than a GPU does for the average.
     """
 
     def __init__(self, module: nn.Module, settings: EMASettings) -> None:
         self.module = copy.deepcopy(module).eval().requires_grad_(False)
         self.decay = settings.decay
         self.updates = 0
+        both = zip(_places(self.module), _places(module), strict=True)
+        pairs = {mean.now.data_ptr(): (mean, value) for mean, value in both}.values()  # tied weights only once
+        self.averaged = [(mean, value) for mean, value in pairs if mean.now.is_floating_point()]
+        self.copied = [(mean, value) for mean, value in pairs if not mean.now.is_floating_point()]  # counts of batches
+        parts = zip(self.module.modules(), module.modules(), strict=True)
+        self.extra = [pair for pair in parts if type(pair[0]).get_extra_state is not nn.Module.get_extra_state]
 
     @torch.no_grad()
-    def update(self, module: nn.Module) -> None:
+    def update(self) -> None:
         """Take in the weights after a step."""
         self.updates += 1
         decay = min(self.decay, (1 + self.updates) / (10 + self.updates))
-        both = zip(self.module.state_dict().values(), module.state_dict().values(), strict=True)
-        pairs = list({mean.data_ptr(): (mean, value) for mean, value in both}.values())  # tied weights only once
-        means, values = zip(*((mean, value) for mean, value in pairs if mean.is_floating_point()), strict=True)
-        torch._foreach_lerp_(list(means), list(values), 1 - decay)
-        for mean, value in pairs:
-            if not mean.is_floating_point():  # batch norm's count of batches
-                mean.copy_(value)
+        torch._foreach_lerp_(*_now(self.averaged), 1 - decay)
+        if self.copied:
+            torch._foreach_copy_(*_now(self.copied))
+        for mean, value in self.extra:
+            mean.set_extra_state(value.get_extra_state())
+
+
+class _Place(NamedTuple):
+    """Where a module has a weight or a buffer: not the tensor itself, as modules put others in its place."""
+
+    entries: Mapping[str, Any]
+    name: str
+
+    @property
+    def now(self) -> Tensor:
+        tensor: Tensor = self.entries[self.name]
+        return tensor
+
+
+def _places(module: nn.Module) -> list[_Place]:
+    """Of all that is in a module's state."""
+    found = []
+    for part in module.modules():
+        for entries in (part._parameters, part._buffers):
+            names = [name for name, each in entries.items() if each is not None]
+            found += [_Place(entries, name) for name in names if name not in part._non_persistent_buffers_set]
+    return found
+
+
+def _now(pairs: Sequence[tuple[_Place, _Place]]) -> tuple[list[Tensor], list[Tensor]]:
+    return [mean.now for mean, _ in pairs], [value.now for _, value in pairs]

@@ -22,6 +22,7 @@ from rich.progress import (
 from rich.text import Text
 
 from xaitool import tracing
+from xaitool.characters import harmless
 
 if TYPE_CHECKING:
     from xaitool.summary import Summary
@@ -45,12 +46,15 @@ class Display:
 
     def line(self, text: str) -> None:
         """Say one thing."""
+        text = harmless(text)
         log.info(text)
         self.console.print(text, markup=False, soft_wrap=True)
 
     def warn(self, text: str) -> None:
         """Say one thing that deserves attention."""
-        log.warning(text)
+        text = harmless(text)
+        if self.console.quiet or log.hasHandlers():  # without any, logging itself shows it, on the same terminal
+            log.warning(text)
         self.console.print(f"warning: {text}", markup=False, soft_wrap=True, style="yellow")
 
     def summary(self, summary: Summary) -> None:
@@ -116,8 +120,9 @@ class ForScripts(Silent):
 
     def warn(self, text: str) -> None:
         """Say one thing that deserves attention."""
-        super().warn(text)
-        print(f"warning: {text}", file=sys.stderr)
+        if log.hasHandlers():
+            super().warn(text)
+        print(f"warning: {harmless(text)}", file=sys.stderr)
 
     def summary(self, summary: Summary) -> None:
         """Keep it."""
@@ -131,7 +136,7 @@ class _Relay(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         if record.name not in (log.name, tracing.log.name):  # the engine and the trace have said theirs themselves
-            self.relayed_to.print(f"  {record.getMessage()}", markup=False, soft_wrap=True)
+            self.relayed_to.print(f"  {harmless(record.getMessage())}", markup=False, soft_wrap=True)
 
 
 class _Speed(ProgressColumn):

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from xaitool.engine.finished import OUTPUTS, STAGES, Finished
 from xaitool.engine.folder import RunFolder
-from xaitool.engine.journal import FORMAT
 from xaitool.errors import FolderError
+from xaitool.files import parsed
 from xaitool.recipe.lock import differences
 from xaitool.recipe.resolve import Recipe
+from xaitool.results import FORMAT
 
 # The first stage that a change in the recipe has a part in, by the beginning of the changed key; the longest counts.
 # None: no stage has to be done again for it. What is not here changes everything.
@@ -22,6 +23,8 @@ _FIRST_STAGE: Mapping[str, str | None] = {
     "dataset": "data",
     "name": None,
     "runtime": None,
+    "runtime.augment": "tune",
+    "runtime.precision": "tune",
     "train.checkpoint_minutes": None,
     "explain": "choose",
     "explain.triage": "triage",
@@ -29,33 +32,60 @@ _FIRST_STAGE: Mapping[str, str | None] = {
     "report": None,
 }
 
+# What a journal has to have for a run to be gone on with.
+_JOURNAL: Mapping[str, type] = {"state": str, "started": str, "resumed": list, "done": list, "stages": dict}
+
 
 @dataclass(frozen=True)
 class Reopened:
-    """A run to go on with. recipe: changes included. journal: so far. changed: whether the recipe is another now."""
+    """A run to go on with. recipe: changes included. journal: so far. changed: whether the recipe is another now.
+
+    touched: the first stages that the changes have a part in.
+    """
 
     recipe: Recipe
     journal: dict[str, Any]
     finished: Finished
     changed: bool
+    touched: Collection[str]
+
+    def tidy(self, folder: RunFolder) -> None:
+        """Take away what is going to be made again, so that nothing of it stays where it is not; but no checkpoint of
+        use. And what a kill has left of files that were being written.
+        """
+        last = max((STAGES.index(stage) for stage in self.finished.stages), default=-1)
+        for stage in STAGES[last + 1 :]:
+            if stage != "fit" or {"data", "tune"} & set(self.touched):
+                folder.remove(*OUTPUTS[stage])
+        folder.remove("**/.*-????????")
 
 
 def journal_of(folder: RunFolder) -> dict[str, Any]:
     """A run's journal. Raises FolderError where the folder is not a run's, or one of another version of xaitool."""
     path = folder.path / "run.json"
+    anew = f"begin again: xaitool run {folder.path / 'recipe.lock.yaml'}"
     try:
-        found = json.loads(path.read_bytes())
+        found = parsed(path.read_bytes())
     except FileNotFoundError as error:
         raise FolderError(f"{folder} is not a run's folder: it has no run.json") from error
     except OSError as error:
         raise FolderError(f"cannot read {path}: {error.strerror or error}") from error
     except ValueError as error:
-        raise FolderError(f"{path} is damaged: {error}") from error
+        raise FolderError(f"{path} is damaged ({error}); {anew}") from error
     if not isinstance(found, dict) or found.get("format") != FORMAT:
         raise FolderError(
             f"{folder} was made by another version of xaitool, and this one cannot go on with it; go on with the "
-            f"version that recipe.lock.yaml names, or begin again: xaitool run {folder.path / 'recipe.lock.yaml'}"
+            f"version that recipe.lock.yaml names, or {anew}"
         )
+    for key, kind in _JOURNAL.items():
+        if not isinstance(found.get(key), kind):
+            raise FolderError(f"{path} is damaged (its '{key}' is missing or of another kind); {anew}")
+    stages: dict[str, Any] = found["stages"]
+    for stage in [*found["done"], *stages]:
+        record: Any = stages.get(str(stage))
+        sound = isinstance(record, dict) and isinstance(record.get("seconds", 0.0), int | float)
+        if not sound or (stage == "data" and not isinstance(record.get("fingerprint", ""), str)):
+            raise FolderError(f"{path} is damaged (in the stage {stage}); {anew}")
     return found
 
 
@@ -67,7 +97,7 @@ def reopen(
     force: bool,
     warn: Callable[[str], None],
 ) -> Reopened | None:
-    """See what is left to do, and take away what is to be done again; None where the run is finished.
+    """See what is left to do; None where the run is finished. Nothing in the folder is changed by it.
 
     set: changes to the recipe; these, and other versions of plugins and libraries, are refused without `force`.
     Raises FolderError, and RecipeError where the recipe no longer is one.
@@ -97,8 +127,7 @@ def reopen(
         warn(each)
     touched = {stage for key in changes if (stage := _first_stage(key))}
     finished = Finished.read(folder, _reusable(journal, touched), warn)
-    _tidy(folder, finished, touched)
-    return Reopened(recipe, journal, finished, bool(told))
+    return Reopened(recipe, journal, finished, bool(told), touched)
 
 
 def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
@@ -130,15 +159,3 @@ def _reusable(journal: Mapping[str, Any], touched: set[str]) -> list[str]:
     redone = [stage for stage in STAGES if (stage in begun and stage not in done) or stage in touched]
     end = STAGES.index(redone[0]) if redone else STAGES.index("report")
     return [stage for stage in STAGES[:end] if stage in done]
-
-
-def _tidy(folder: RunFolder, finished: Finished, touched: set[str]) -> None:
-    """Take away what is going to be made again, so that nothing of it stays where it is not; but no checkpoint of use.
-
-    And what a kill has left of files that were being written.
-    """
-    last = max((STAGES.index(stage) for stage in finished.stages), default=-1)
-    for stage in STAGES[last + 1 :]:
-        if stage != "fit" or touched & {"data", "tune"}:
-            folder.remove(*OUTPUTS[stage])
-    folder.remove("**/.*-????????")

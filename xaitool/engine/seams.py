@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import math
+import operator
+from collections import Counter
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -13,6 +17,9 @@ from xaitool.contracts import DataBundle, Explainer, Given, Metric, ModelBundle,
 from xaitool.engine.guard import Guard
 from xaitool.errors import ContractError, XaitoolError
 from xaitool.recipe.resolve import Resolved
+
+# Of a learning rate: beyond, a step is no number in float32.
+_HIGHEST_RATE = 1e38
 
 
 class Seam:
@@ -35,8 +42,12 @@ class Seam:
         for name, split, ids in (("train", data.train, data.train_ids), ("test", data.test, data.test_ids)):
             self.require(len(split) > 0, f"has no {name} images")
             self.require(len(split) == len(ids), f"has {len(split)} {name} images but {len(ids)} ids")
+            twice = next((each for each, count in Counter(map(str, ids)).items() if count > 1), None)
+            self.require(twice is None, f"has the id '{twice}' of a {name} image twice")
             image, label = split[0]
             self._image(name, image, label, data)
+        self.require(_numbers(data.mean) and _numbers(data.std), "should have numbers as mean and std")
+        self.require(all(each > 0 for each in data.std), "should have a std above 0")
         self._one_size(data)
         self._test_is_fixed(data)
         masks = data.test_masks
@@ -53,7 +64,9 @@ class Seam:
         )
         self.require(image.shape[0] == len(data.mean) == len(data.std), "mean and std should be one number a channel")
         self.require(bool(image.isfinite().all()), f"the first {split} image holds NaN or infinite values")
-        self.require(0 <= int(label) < len(data.classes), f"label {label} is not in 0..{len(data.classes) - 1}")
+        number = as_class(label)
+        within = number is not None and 0 <= number < len(data.classes)
+        self.require(within, f"label {label!r} is not in 0..{len(data.classes) - 1}")
 
     def _one_size(self, data: DataBundle) -> None:
         """A network is built for one size; the recipe's transforms may have made two of it."""
@@ -80,6 +93,7 @@ class Seam:
         self.require(isinstance(logits, Tensor), f"should give a tensor of logits, not {type(logits).__name__}")
         expected = (2, num_classes)
         self.require(tuple(logits.shape) == expected, f"should give logits of {expected}, not {tuple(logits.shape)}")
+        self.require(any(True for _ in bundle.module.parameters()), "has no weights")
         self.require(bool(logits.isfinite().all()), "gives logits that are NaN or infinite")
         names = {name for name, _ in bundle.module.named_modules()}
         for layer in bundle.cam_layers:
@@ -95,7 +109,7 @@ class Seam:
         """A usable learning rate."""
         self.require(isinstance(tuned, Tuned), f"tune should return a Tuned, not {type(tuned).__name__}")
         rate = tuned.max_lr
-        self.require(math.isfinite(rate) and rate > 0, f"tune gave a learning rate of {rate}")
+        self.require(0 < rate <= _HIGHEST_RATE, f"tune gave a learning rate of {rate}")
         self.require(len(tuned.lrs) == len(tuned.losses), "tune gave a curve with unequal numbers of rates and losses")
         return tuned  # type: ignore[no-any-return]
 
@@ -116,7 +130,7 @@ class Seam:
         expected = (len(images), *images.shape[2:])
         self.require(
             isinstance(maps, Tensor) and maps.dtype == torch.float32 and tuple(maps.shape) == expected,
-            f"should give maps as a torch.float32 tensor of {expected}, not as {_kind(maps)}",
+            f"should give maps as a torch.float32 tensor of {expected}, not as {kind(maps)}",
         )
         self.require(bool(maps.isfinite().all()), "gives maps with NaN or infinite values")
         return maps  # type: ignore[no-any-return]
@@ -139,7 +153,7 @@ class CheckedMetric:
         """Scores of the right number, within the metric's range."""
         scores = self._metric.score(subject, images, targets, maps, given)
         require, count = self._seam.require, len(images)
-        require(isinstance(scores, Scores), f"should give Scores, not {_kind(scores)}")
+        require(isinstance(scores, Scores), f"should give Scores, not {kind(scores)}")
         for name in ("values", "status", "chance"):
             found = getattr(scores, name)
             optional = name != "values" and not len(found)
@@ -163,12 +177,28 @@ def check_subject_explains(seam: Seam, explainer: Explainer, subject: Subject, i
         with seam.component.offer.blamed("a trial explanation before training"):
             seam.maps(explainer.explain(subject, images, torch.zeros(1, dtype=torch.int64)), images)
         changes = ", ".join(guard.changes())
-        seam.require(not changes, f"leaves the model changed ({changes}) by a trial explanation before training")
+        seam.require(
+            not changes, f"leaves the model or torch changed ({changes}) by a trial explanation before training"
+        )
     finally:
         guard.restore()
 
 
-def _kind(value: Any) -> str:
+def as_class(label: Any) -> int | None:
+    """A label as a number; None where it is none, or no whole one."""
+    if isinstance(label, Tensor) and label.ndim:
+        return None
+    try:
+        return operator.index(label)
+    except TypeError:
+        return None
+
+
+def _numbers(values: Any) -> bool:
+    return isinstance(values, Sequence) and all(isinstance(each, Real) and math.isfinite(each) for each in values)
+
+
+def kind(value: Any) -> str:
     """``a torch.float32 tensor of (1, 16, 32)``, ``a numpy.ndarray``."""
     if isinstance(value, Tensor):
         return f"a {value.dtype} tensor of {tuple(value.shape)}"

@@ -11,6 +11,7 @@ from torch import Tensor
 from xaitool.engine.evaluate import Evaluation
 from xaitool.engine.randomness import derive
 from xaitool.errors import ExplainError
+from xaitool.judge.verdict import FEWEST
 from xaitool.recipe.schema import SelectSettings
 from xaitool.suggest import did_you_mean
 
@@ -54,7 +55,9 @@ def select(
     """Choose images, without replacement; all there are where there are fewer than asked for.
 
     judge_images: how many to judge on, and as many again to choose layers on. Where there are not enough for both,
-    each gets half of what is left beside the explained ones. ids: of all test images, needed where the settings give
+    each gets half of what is left beside the explained ones; where that would leave either too few to tell anything
+    although more are asked for, all are for judging; and where even those are too few, none are, as it would tell
+    nothing. ids: of all test images, needed where the settings give
     any; those are explained besides as many as are asked for. Raises ExplainError for an id that no image has.
     """
     total = len(evaluation.labels)
@@ -70,7 +73,20 @@ def select(
     again = _shuffled(total, derive(seed, "select", "judge"))
     judged = again[: min(judge_images, max(2, (total - len(explained.rows)) // 2))]
     apart = again[~torch.isin(again, torch.cat([explained.rows, judged]))][:judge_images]
+    if min(len(judged), len(apart)) < FEWEST <= judge_images:
+        judged, apart = again[:judge_images] if total >= FEWEST else _none(), _none()
     return Selection(explained.misclassified, explained.correct, judged, apart)
+
+
+def shortage(selection: Selection, total: int, judge_images: int) -> str:
+    """How many of all test images are for judging and for choosing layers, where that is too few; else empty."""
+    apart, judged = len(selection.apart), len(selection.judged)
+    if min(apart, judged) >= min(FEWEST, judge_images):
+        return ""
+    return (
+        f"{total:,} test images: {apart or 'none'} for choosing layers, {judged or 'none'} for judging explanations; "
+        f"each takes {FEWEST} to tell anything"
+    )
 
 
 def _given(settings: SelectSettings, ids: Sequence[str]) -> Tensor:

@@ -11,7 +11,7 @@ from xaitool import figures
 from xaitool.contracts import DataBundle, Explainer, Metric, ModelBundle, Scheduler, Tuned
 from xaitool.engine.blame import blamed
 from xaitool.engine.checkpoint import Checkpoints, sha256
-from xaitool.engine.data import eval_batch_size, load_data
+from xaitool.engine.data import check_pixels, eval_batch_size, load_data
 from xaitool.engine.environment import environment
 from xaitool.engine.evaluate import Evaluation, evaluate
 from xaitool.engine.explain import check_targets
@@ -22,14 +22,17 @@ from xaitool.engine.fitted import Fitted
 from xaitool.engine.folder import RunFolder
 from xaitool.engine.journal import Journal
 from xaitool.engine.judge import build_metrics, check_automatic
-from xaitool.engine.model import build_explainers, build_model, cam_grids, coarse_grids, subject_of, summary
+from xaitool.engine.launched import left_alone
+from xaitool.engine.loading import order_of
+from xaitool.engine.looking import coarse_grids
+from xaitool.engine.model import build_explainers, build_model, cam_grids, some_images, subject_of, summary
 from xaitool.engine.placed import placed
 from xaitool.engine.progress import Display, log
 from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime
 from xaitool.engine.samples import draw_samples
 from xaitool.engine.seams import Seam
-from xaitool.engine.select import check_ids, select
+from xaitool.engine.select import check_ids, select, shortage
 from xaitool.engine.tune import tune
 from xaitool.errors import FolderError, PluginError, TrainingError, TuningError
 from xaitool.judge.judged import Judged
@@ -63,7 +66,11 @@ class Stages:
 
     def begin(self) -> None:
         """Say where, and keep what the run was begun on."""
+        if not self.runtime.processes.main:
+            return
         self.display.line(f"run {self.folder} on {self.runtime.describe()}")
+        if words := left_alone():
+            self.display.warn(words)
         if self.journal.state["resumed"]:
             self._begin_again()
         else:
@@ -91,12 +98,16 @@ class Stages:
 
     def load_data(self) -> DataBundle:
         """The data set, and whether its classes are those that the recipe speaks of."""
-        with self.journal.stage("data") as record:
-            data = load_data(self.recipe.dataset, self.seed)
+        with self.journal.stage("data") as record, self.runtime.processes.first_here():
+            with placed(self.recipe.source, "dataset"):
+                data = load_data(self.recipe.dataset, self.seed)
             with placed(self.recipe.source, "explain", "targets"):
                 check_targets(self.settings.explain.targets, data.classes)
             with placed(self.recipe.source, "explain", "select", "ids"):
                 check_ids(self.settings.explain.select, data.test_ids)
+            if self.settings.train:
+                with placed(self.recipe.source, "runtime", "augment"):
+                    self.runtime.half_done(data.train)
             known = self.journal.fingerprint
             if known not in (None, data.fingerprint):
                 raise FolderError(
@@ -127,8 +138,9 @@ class Stages:
 
     def build_model(self, data: DataBundle) -> tuple[ModelBundle, dict[str, Explainer], dict[str, Metric]]:
         """The model, the explainers that were tried on it, and what they will be judged by."""
-        with self.journal.stage("model") as record:
-            model = build_model(self.recipe.model, data, self.seed)
+        with self.journal.stage("model") as record, self.runtime.processes.first_here():
+            with placed(self.recipe.source, "model"):
+                model = build_model(self.recipe.model, data, self.seed)
             layers = cam_grids(model, data)
             explainers = build_explainers(self.recipe, subject_of(model, data), data)
             metrics = build_metrics(self.recipe.metrics, self.settings.explain, data)
@@ -143,7 +155,7 @@ class Stages:
                 "summary": about,
             }
         self.display.line(f"model: {self.recipe.model.label}, {record['parameters']:,} parameters")
-        for words in coarse_grids(explainers, subject_of(model, data), data, layers):
+        for words in coarse_grids(explainers, subject_of(model, data), some_images(data), layers):
             self.display.warn(words)
         return model, explainers, metrics
 
@@ -173,6 +185,7 @@ class Stages:
                 shuffle=True,
                 seed=derive(self.seed, "tune"),
                 keep_workers=False,
+                pieces=settings.pieces,
             )
             try:
                 with component.offer.blamed("tune"):
@@ -189,6 +202,9 @@ class Stages:
                 self.folder.write_json("lr_finder.json", {"lrs": error.lrs, "losses": error.losses, "max_lr": None})
                 drawn = figures.lr_curve(error.lrs, error.losses, None, "no learning rate was found")
                 picture = self.folder.write_figure("lr_finder", drawn)
+                order, last = order_of(batches), len(error.losses)  # the batch that the search ended with
+                if order is not None and last < order.batches:
+                    check_pixels(batches, order.rows(last))
                 raise TuningError(f"{error}; the curve is in {picture}", error.lrs, error.losses) from error
             seam.tuned(tuned)
             curve = {"lrs": list(tuned.lrs), "losses": list(tuned.losses)}
@@ -205,6 +221,7 @@ class Stages:
             self.runtime.place(model.module).load_state_dict(self.finished.weights)
             model.module.eval()
             return
+        self._tell_pieces(settings)
         checkpoints = Checkpoints(self.folder, settings.checkpoint_minutes, self.display.warn)
         with self.journal.stage("fit") as record:
 
@@ -214,7 +231,11 @@ class Stages:
                 self.journal.epoch(fitted.history[-1].as_dict())
 
             batches = self.runtime.loader(
-                data.train, settings.batch_size, shuffle=True, seed=derive(self.seed, "train")
+                data.train,
+                settings.batch_size,
+                shuffle=True,
+                seed=derive(self.seed, "train"),
+                pieces=settings.pieces,
             )
             with blamed(self.recipe, "fit"):
                 fitted = fit(
@@ -234,7 +255,9 @@ class Stages:
             self.folder.write_json("lr_schedule.json", {"lrs": fitted.lrs})
             model.module.eval()
             weights = self.folder.write_weights("model.safetensors", model.module.state_dict())
-            record |= {"epochs": len(fitted.history), "sha256": sha256(weights)}
+            record["epochs"] = len(fitted.history)
+            if self.runtime.processes.main:
+                record["sha256"] = sha256(weights)
         checkpoints.clear()
 
     def evaluate(self, model: ModelBundle, data: DataBundle) -> Evaluation:
@@ -245,7 +268,8 @@ class Stages:
             with blamed(self.recipe, "evaluate"):
                 batches = self._test_batches(data)
                 evaluation = evaluate(model.module, batches, runtime=self.runtime, display=self.display)
-            if not evaluation.logits.isfinite().all():
+            if evaluation.broken:
+                check_pixels(batches, evaluation.broken)
                 told = "the trained model gives" if self.settings.train else "with its weights the model gives"
                 way_out = "use a lower learning rate" if self.settings.train else "its checkpoint may be damaged"
                 raise TrainingError(f"{told} logits that are no numbers; {way_out}")
@@ -263,6 +287,8 @@ class Stages:
         """The stages that explain, on the test images that are selected here."""
         explain = self.settings.explain
         selection = select(evaluation, explain.select, self.seed, explain.judge.images, data.test_ids)
+        if few := shortage(selection, len(data.test_ids), explain.judge.images):
+            self.display.line(few)
         trained = Trained(model, data, evaluation, selection)
         return Explaining(
             self.recipe, self.folder, self.journal, self.runtime, self.display, trained, metrics, self.finished
@@ -271,6 +297,8 @@ class Stages:
     def report(self, data: DataBundle) -> None:
         """The pictures and the page, from what the stages before have left in the folder; and the outcome in short."""
         with self.journal.stage("report"):
+            if not self.runtime.processes.main:
+                return
             draw_samples(self.folder, data, self.seed)
             page = write_report(Run(self.folder.path), html=self.settings.report.html)
         self.display.line(f"report: {page}" if page else f"pictures: {self.folder}/figures")
@@ -278,9 +306,20 @@ class Stages:
     def end(self, judged: Judged, failures: Sequence[str]) -> None:
         """Everything is done that could be; a run that lacks something it was asked for has failed all the same."""
         self.journal.over()
+        if not self.runtime.processes.main:  # which says so
+            return
         if failures:
             raise PluginError(f"{'; '.join(failures)}; all the rest is done, and in {self.folder}")
         judged.check(self.settings.explain, [each.label for each in self.recipe.explainers])
+
+    def _tell_pieces(self, settings: TrainSettings) -> None:
+        """Where processes load images of each other's, so that each is augmented as it would be by one process."""
+        count = self.runtime.processes.count
+        if settings.pieces % count:
+            self.display.line(
+                f"each of {count} processes loads more of a batch than its own share; "
+                f"with train.pieces a multiple of {count} it would not"
+            )
 
     def _test_batches(self, data: DataBundle) -> Any:
         size = eval_batch_size(self.settings, data)

@@ -9,7 +9,7 @@ from torch import Tensor
 from xaitool.contracts import Explainer, Sharing, Subject
 from xaitool.engine.explain import explain_questions
 from xaitool.engine.progress import Display
-from xaitool.engine.runtime import Runtime
+from xaitool.engine.runtime import Placement
 
 
 def groups(explainers: Mapping[str, Explainer], subject: Subject) -> list[dict[str, Sharing]]:
@@ -28,8 +28,8 @@ def explain_group(
     targets: Mapping[str, Tensor],
     *,
     seed: int,
-    runtime: Runtime,
-    display: Display,
+    runtime: Placement,
+    display: Display | None = None,
 ) -> dict[str, dict[str, Tensor]]:
     """Maps (N×H×W float32, on the CPU) by label and target, from explainers of one group.
 

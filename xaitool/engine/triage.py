@@ -88,23 +88,25 @@ def _look_at_each(
 ) -> tuple[Decisions, Tensor, Tensor]:
     """Decisions, features (N×D) and difference maps (N×8×8), chunk by chunk, for there may be many thousands."""
     evaluation, subject = trained.evaluation, trained.subject
-    decisions, features, differences = [], [], []
     with using(runtime) as runtime, display.bar("triage of mistakes", len(rows)) as bar:
         runtime.place(subject.module)
         grid = native_size(explainer, subject, runtime.to_device(gather(trained.data.test, rows[:1])))
-        for start in range(0, len(rows), _CHUNK):
-            some = rows[start : start + _CHUNK]
+        here, chunks = runtime.alone(), rows.split(_CHUNK)
+
+        def of_chunk(number: int) -> tuple[Decisions, Tensor, Tensor]:
+            some = chunks[number]
             images, true = gather(trained.data.test, some), evaluation.labels[some]
-            for_predicted = explain(explainer, subject, images, evaluation.predicted[some], seed=seed, runtime=runtime)
-            for_true = explain(explainer, subject, images, true, seed=seed, runtime=runtime)
-            differences.append(difference(for_predicted, for_true))
-            images, true = runtime.to_device(images), true.to(runtime.device)
-            maps = for_predicted.to(runtime.device), for_true.to(runtime.device)
+            for_predicted = explain(explainer, subject, images, evaluation.predicted[some], seed=seed, runtime=here)
+            for_true = explain(explainer, subject, images, true, seed=seed, runtime=here)
+            images, true = here.to_device(images), true.to(here.device)
+            maps = for_predicted.to(here.device), for_true.to(here.device)
+            names = ids[number * _CHUNK : (number + 1) * _CHUNK]
             with borrowed(subject.module), torch.no_grad():
                 subject.module.eval()
-                features.append(penultimate(subject.module, images).cpu())
-                decisions.append(
-                    decide(subject.module, Mistakes(ids[start : start + _CHUNK], images, true, *maps, grid), seed)
-                )
-            bar(len(some))
+                features = penultimate(subject.module, images).cpu()
+                decisions = decide(subject.module, Mistakes(names, images, true, *maps, grid), seed)
+            bar(len(some) * runtime.processes.count)
+            return decisions, features, difference(for_predicted, for_true)
+
+        decisions, features, differences = zip(*runtime.processes.shared(len(chunks), of_chunk), strict=True)
     return Decisions.join(decisions), torch.cat(features), torch.cat(differences)

@@ -46,5 +46,5 @@ def reliability(bins: Sequence[Mapping[str, Any]], ece: float) -> Figure:
     gap = sum(each["images"] * (each["confidence"] - each["accuracy"]) for each in filled) / images
     words = "more sure than right" if gap > 0 else "less sure than right"
     detail = f"On the average the model is {abs(100 * gap):.1f} points {words}."
-    headline(above, f"Expected calibration error: {100 * ece:.1f} %", detail)
+    headline(above, f"Expected calibration error: {100 * ece:.1f}%", detail)
     return figure

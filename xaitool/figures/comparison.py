@@ -67,7 +67,7 @@ def compared_curves(histories: Mapping[str, History]) -> Figure:
     left.set_ylabel("loss")
     right.set_ylabel("accuracy (%)")
     headline(left, _last("Test loss", histories, "test_loss", "{:.3g}", 1))
-    headline(right, _last("Test accuracy", histories, "test_accuracy", "{:.1f} %", 100))
+    headline(right, _last("Test accuracy", histories, "test_accuracy", "{:.1f}%", 100))
     handles = [
         Line2D([], [], color=colour, label=fit(name, _NAME, TEXT, frame=f"{{}}: {words}"), **_dotted(line, longest))
         for name, line in zip(histories, _LINES, strict=True)
@@ -127,7 +127,7 @@ def _column(history: History, key: str) -> Array:
 
 
 def _last(what: str, histories: Mapping[str, History], key: str, form: str, unit: float) -> str:
-    """``Test accuracy: A 77.0 %, B 81.2 %``, of each run's last epoch that has it."""
+    """``Test accuracy: A 77.0%, B 81.2%``, of each run's last epoch that has it."""
     said = []
     for name, history in histories.items():
         known = _column(history, key)

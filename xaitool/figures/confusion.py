@@ -14,6 +14,7 @@ from matplotlib.image import AxesImage
 
 from xaitool.figures.style import BLUE, GRID, INK, SMALL, TEXT, VERMILION, message, shorten, styled, width_of
 from xaitool.figures.tiles import HEAD, MARGIN, Array, place, sheet
+from xaitool.percent import percent
 
 _RIGHT: Final = LinearSegmentedColormap.from_list("right", ["#ffffff", "#9ecae8", BLUE, "#00395a"])
 _WRONG: Final = LinearSegmentedColormap.from_list("wrong", ["#ffffff", "#fbc79a", VERMILION, "#7a2f00"])
@@ -46,18 +47,18 @@ def confusion_matrix(counts: Array, classes: Sequence[str]) -> Figure:
     figure = sheet(
         width,
         HEAD + side + (0.75 if count <= _MOST_NUMBERS else 1) * room + 0.5,
-        f"{correct:,} of {whole:,} images are classified correctly ({100 * correct / whole:.1f} %)",
+        f"{correct:,} of {whole:,} images are classified correctly ({percent(correct / whole)})",
         _worst(table, classes, width - 2 * MARGIN),
     )
     axes = place(figure, left, HEAD, side, side)
-    percent = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
+    shares = 100 * table / np.maximum(table.sum(axis=1, keepdims=True), 1)
     diagonal = np.eye(count, dtype=bool)
-    right = axes.imshow(np.ma.array(percent, mask=~diagonal), cmap=_RIGHT, vmin=0, vmax=100)
-    most = float(percent[~diagonal].max(initial=0))
-    wrong = axes.imshow(np.ma.array(percent, mask=diagonal), cmap=_WRONG, vmin=0, vmax=most or 1)
+    right = axes.imshow(np.ma.array(shares, mask=~diagonal), cmap=_RIGHT, vmin=0, vmax=100)
+    most = float(shares[~diagonal].max(initial=0))
+    wrong = axes.imshow(np.ma.array(shares, mask=diagonal), cmap=_WRONG, vmin=0, vmax=most or 1)
     _name_rows_and_columns(axes, names, size)
     if count <= _MOST_NUMBERS:
-        _write_numbers(axes, table, percent, right, wrong)
+        _write_numbers(axes, table, shares, right, wrong)
     for at, image, name in ((0.25, right, "correct"), (1.05, wrong, "mistaken")):
         bar = place(figure, left + side + at, HEAD, 0.14, min(side, 5))
         figure.colorbar(image, cax=bar, label=f"{name} (% of the true class)")
@@ -83,11 +84,11 @@ def _name_rows_and_columns(axes: Axes, names: Sequence[str], size: float) -> Non
         axes.vlines(borders, -0.5, count - 0.5, color=GRID, linewidth=0.5)
 
 
-def _write_numbers(axes: Axes, table: Array, percent: Array, right: AxesImage, wrong: AxesImage) -> None:
+def _write_numbers(axes: Axes, table: Array, shares: Array, right: AxesImage, wrong: AxesImage) -> None:
     size = 9.5 if len(table) <= 12 else 7.5
     for row, column in np.ndindex(table.shape):
         image = right if row == column else wrong
-        red, green, blue, _ = image.to_rgba(percent[row, column])
+        red, green, blue, _ = image.to_rgba(shares[row, column])
         dark = 0.299 * red + 0.587 * green + 0.114 * blue < 0.55
         empty = table[row, column] == 0
         axes.text(

@@ -9,7 +9,7 @@ from typing import Final
 
 from matplotlib.figure import Figure
 
-from xaitool.figures.explanations import normalised, overlay, say_empty, scale
+from xaitool.figures.explanations import is_empty, overlay, say_empty, scale
 from xaitool.figures.style import DPI, MUTED, SMALL, TEXT, fit, message, styled
 from xaitool.figures.tiles import HEAD, MARGIN, Array, as_pictures, check_lengths, pixels, place, sheet, show, write
 
@@ -55,6 +55,6 @@ def evidence(images: Array, captions: Sequence[str], maps: Mapping[str, Array], 
             write(figure, at, top + 0.2, fit(label, _TILE, SMALL), color=MUTED)
             axes = place(figure, at, top + 0.38, _TILE, _TILE)
             show(axes, overlay(picture, of_method[index]))
-            if not normalised(of_method[index]).any():
+            if is_empty(of_method[index]):
                 say_empty(axes)
     return figure

@@ -55,7 +55,7 @@ def mistakes(
     for index, picture in enumerate(as_pictures(images)):
         left, top = MARGIN + index % columns * across, HEAD + index // columns * down
         show(place(figure, left, top, _TILE, _TILE), picture)
-        took = fit(classes[predicted[index]], _TILE + 0.1, TEXT, "bold", f"{{}} {100 * confidence[index]:.0f} %")
+        took = fit(classes[predicted[index]], _TILE + 0.1, TEXT, "bold", f"{{}} {100 * confidence[index]:.0f}%")
         write(figure, left, top + _TILE + 0.04, took, size=TEXT, weight="bold", color=VERMILION)
         write(
             figure, left, top + _TILE + 0.21, fit(classes[true[index]], _TILE + 0.1, TEXT, frame="true: {}"), size=TEXT
@@ -72,6 +72,11 @@ def normalised(saliency: Array) -> Array:
     evidence = np.maximum(np.nan_to_num(np.asarray(saliency, float), nan=0.0, posinf=0.0, neginf=0.0), 0)
     least, most = evidence.min(), evidence.max()
     return (evidence - least) / (most - least) if most > least else np.zeros_like(evidence)
+
+
+def is_empty(saliency: Array) -> bool:
+    """Whether a map (H×W) has no positive evidence anywhere, or as much everywhere; such a map says nothing."""
+    return not normalised(saliency).any()
 
 
 def overlay(image: Array, map: Array, alpha: float = _ALPHA) -> Array:
@@ -137,7 +142,7 @@ def explained(
             )
             axes = place(figure, at, tile_top, _TILE, _TILE)
             show(axes, overlay(picture, saliency[index]))
-            if not normalised(saliency[index]).any():
+            if is_empty(saliency[index]):
                 say_empty(axes)
     return figure
 
@@ -145,8 +150,8 @@ def explained(
 def _write_verdict(
     figure: Figure, left: float, top: float, inches: float, true: str, predicted: str, confidence: float
 ) -> None:
-    """``true X, predicted Y 87 %``; two long names have half of the room each."""
-    ending = f"predicted {{}} {100 * confidence:.0f} %"
+    """``true X, predicted Y 87%``; two long names have half of the room each."""
+    ending = f"predicted {{}} {100 * confidence:.0f}%"
     tail = fit(predicted, inches * 0.58, TEXT, "bold", ending)
     whole = fit(true, inches, TEXT, "bold", "true {}, " + tail.replace("{}", ""))
     write(figure, left, top, whole, size=TEXT, weight="bold", color=INK)

@@ -9,7 +9,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from xaitool.figures.style import DPI, styled
+from xaitool.figures.style import DPI, boxes_for_missing_glyphs, styled
 from xaitool.files import write_whole
 
 
@@ -33,6 +33,7 @@ def save(figure: Figure, path: Path | str) -> None:
     write_whole(Path(path), drawn(figure, (format,))[format])
 
 
+@boxes_for_missing_glyphs()
 def _drawn(figure: Figure, format: str) -> bytes:
     content = io.BytesIO()
     # Without versions, dates and random ids in them, equal figures are equal files.

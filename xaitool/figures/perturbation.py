@@ -64,7 +64,7 @@ def perturbation_curves(explainers: Mapping[str, Sources]) -> Figure:
         _draw_own(axes, own[1])
         axes.set_title(fit(label, WIDTH / columns - 1, TEXT + 1, "bold"), fontsize=TEXT + 1)
         axes.set(xlim=(0, 1), xticks=np.linspace(0, 1, 5))
-        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f} %")
+        axes.xaxis.set_major_formatter(lambda value, _: f"{100 * value:.0f}%")
         light_grid(axes)
     grid[0, 0].set_ylim(bottom=min(0, grid[0, 0].get_ylim()[0]))
     for axes in grid.flat[len(panels) :]:

@@ -6,13 +6,16 @@ Okabe and Ito's colours, which people with colour-blindness tell apart; black te
 from __future__ import annotations
 
 import textwrap
+import warnings
 from bisect import bisect
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Final
 
 import matplotlib.style
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.font_manager import FontProperties
+from matplotlib.font_manager import FontProperties, fontManager
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.textpath import text_to_path
 
@@ -27,7 +30,15 @@ HEADLINE: Final = 12.0  # points, as all font sizes
 TEXT: Final = 9.5
 SMALL: Final = 8.0
 
+# For class names in scripts that matplotlib's own font lacks: those of these that are installed.
+_OTHER_SCRIPTS: Final = (
+    *(f"Noto Sans {script}" for script in ("CJK SC", "CJK JP", "CJK KR", "Arabic", "Hebrew", "Devanagari", "Thai")),
+    *("WenQuanYi Zen Hei", "PingFang SC", "Hiragino Sans", "Apple SD Gothic Neo", "Microsoft YaHei", "Yu Gothic"),
+    *("Malgun Gothic", "Nirmala UI", "Leelawadee UI", "Arial Unicode MS"),
+)
+
 _RC: Final[dict[str, Any]] = {
+    "font.family": ["DejaVu Sans", *(name for name in _OTHER_SCRIPTS if name in fontManager.get_font_names())],
     "font.size": TEXT,
     "text.color": INK,
     "text.parse_math": False,  # a class may be called "$x_1$"
@@ -49,6 +60,7 @@ _RC: Final[dict[str, Any]] = {
     "ytick.color": MUTED,
     "xtick.labelcolor": INK,
     "ytick.labelcolor": INK,
+    "xtick.major.pad": 6.5,  # points, so that the two labels at an origin keep apart
     "xtick.labelsize": SMALL + 0.5,
     "ytick.labelsize": SMALL + 0.5,
     "legend.frameon": False,
@@ -60,6 +72,15 @@ _RC: Final[dict[str, Any]] = {
 styled = matplotlib.style.context(["default", _RC])
 
 
+@contextmanager
+def boxes_for_missing_glyphs() -> Iterator[None]:
+    """Let a script that no font has be drawn as boxes, without a warning for each letter; the page has the words."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+ .* missing from", UserWarning)
+        yield
+
+
+@boxes_for_missing_glyphs()
 def width_of(text: str, size: float, weight: str = "normal") -> float:
     """How wide a line of text is drawn, in inches, at a font size in points."""
     points, _, _ = text_to_path.get_text_width_height_descent(text, FontProperties(size=size, weight=weight), False)

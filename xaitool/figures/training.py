@@ -114,7 +114,7 @@ def training_curves(history: Sequence[Mapping[str, Any]]) -> Figure:
 
     headline(left, _change("Training loss", _column(history, "train_loss"), "{:.3g}"))
     accuracy = 100 * _column(history, "test_accuracy")
-    headline(right, _change("Test accuracy", accuracy, "{:.1f} %"))
+    headline(right, _change("Test accuracy", accuracy, "{:.1f}%"))
     if np.isfinite(accuracy).any():
         _mark_best_and_last(right, epochs, accuracy)
     handles, names = right.get_legend_handles_labels()
@@ -161,7 +161,7 @@ def _mark_best_and_last(axes: Axes, epochs: Array, accuracy: Array) -> None:
     }
     marks = [(best, "best", star), (last, "last", ring)] if best != last else [(best, "best and last", star)]
     for index, name, mark in marks:
-        label = f"{name} test: {accuracy[index]:.2f} % (epoch {epochs[index]})"
+        label = f"{name} test: {accuracy[index]:.2f}% (epoch {epochs[index]})"
         axes.plot(epochs[index], accuracy[index], linestyle="none", zorder=3, clip_on=False, label=label, **mark)
 
 

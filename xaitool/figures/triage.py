@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from xaitool.figures.explanations import normalised, overlay
+from xaitool.figures.explanations import is_empty, overlay
 from xaitool.figures.style import BLUE, INK, MUTED, SMALL, TEXT, VERMILION, fit, message, styled
 from xaitool.figures.tiles import (
     HEAD,
@@ -100,9 +100,9 @@ def contrast(for_predicted: Array, for_true: Array) -> Array:
 
 
 def _title(figure: Figure, top: float, true: str, predicted: str, confidence: float) -> None:
-    """``dog taken for cat, 87 % sure``, above three pictures; two long names have half of the room each."""
+    """``dog taken for cat, 87% sure``, above three pictures; two long names have half of the room each."""
     room = 3 * _ACROSS - 0.2
-    tail = fit(predicted, room * 0.58, TEXT, "bold", f"taken for {{}}, {100 * confidence:.0f} % sure")
+    tail = fit(predicted, room * 0.58, TEXT, "bold", f"taken for {{}}, {100 * confidence:.0f}% sure")
     line = fit(true, room, TEXT, "bold", "{} " + tail.replace("{}", ""))
     write(figure, MARGIN, top, line, size=TEXT, weight="bold", color=INK)
 
@@ -115,7 +115,7 @@ def _tile(figure: Figure, top: float, column: int, frame: str = "", name: str = 
 
 def _show_map(axes: Axes, picture: Array, saliency: Array) -> None:
     show(axes, overlay(picture, saliency))
-    if not normalised(saliency).any():
+    if is_empty(saliency):
         _say(axes, "empty map")
 
 

@@ -64,7 +64,7 @@ def scores_against_controls(explainers: Mapping[str, Sequence[Dots]]) -> Figure:
     return _panels(
         explainers,
         "Are the maps better than maps that know nothing?",
-        "Lines are 95 % intervals. Maps are compared image by image, which tells more than two intervals do: a control "
+        "Lines are 95% intervals. Maps are compared image by image, which tells more than two intervals do: a control "
         "can be beaten although they overlap.",
         {"own": "the explainer's maps", "beaten": "control, beaten", "not beaten": "control, not beaten"},
     )
@@ -76,7 +76,7 @@ def scores_of_layers(explainers: Mapping[str, Dots]) -> Figure:
     return _panels(
         {label: [dots] for label, dots in explainers.items()},
         "Which layer gives the most faithful maps?",
-        "Lines are 95 % intervals, on test images that are used for nothing else.",
+        "Lines are 95% intervals, on test images that are used for nothing else.",
         {"own": "the layer in use", "not beaten": "would be clearly better", "other": "other layers"},
     )
 

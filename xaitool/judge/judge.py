@@ -16,6 +16,7 @@ from xaitool.engine.runtime import Placement
 from xaitool.errors import MetricError
 from xaitool.judge import controls
 from xaitool.judge.judgement import CHANCE, DEALT, EDGES, GAUSSIAN, MEAN, SMOOTH, Judgement, Measure, mean_curves
+from xaitool.judge.parts import Asked, score
 from xaitool.judge.verdict import Comparison, Verdict, of_faithfulness, of_model, of_object
 
 # How often an explainer's maps are dealt to other images; each image's null score is the mean over the deals.
@@ -89,13 +90,10 @@ class Judge:
 
     def _explained(self, explainer: Explainer) -> tuple[Tensor, Given]:
         """An explainer's maps, and what metrics may use besides."""
-
-        def maps_of(subject: Subject, images: Tensor, targets: Tensor) -> Tensor:
-            found = explain(explainer, subject, images, targets, seed=self.seed, runtime=self.runtime)
-            return found.to(self.runtime.device)
-
         grid = native_size(explainer, self.subject, self.images)
-        return maps_of(self.subject, self.images, self.targets), Given(self.ids, self.seed, self.mask, maps_of, grid)
+        maps = explain(explainer, self.subject, self.images, self.targets, seed=self.seed, runtime=self.runtime)
+        asked = Asked(explainer, self.seed, self.runtime)
+        return maps.to(self.runtime.device), Given(self.ids, self.seed, self.mask, asked, grid)
 
     def _against_controls(self, judgement: Judgement, rivals: Rivals, grid: tuple[int, int]) -> Judgement:
         """Compare with the controls in the measures that decide, as far as they were made."""
@@ -147,7 +145,8 @@ class Judge:
         return scores
 
     def _score(self, metric: str, maps: Tensor, given: Given) -> Scores:
-        return self.metrics[metric].score(self.subject, self.images, self.targets, maps, given)
+        processes = self.runtime.processes
+        return score(self.metrics[metric], self.subject, self.images, self.targets, maps, given, processes)
 
     def _compare(self, own: Measure, scores: Mapping[str, Scores]) -> tuple[Comparison, ...]:
         return tuple(

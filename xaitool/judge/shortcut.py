@@ -9,6 +9,7 @@ from typing import Any, Self
 
 from xaitool.judge.intervals import Interval
 from xaitool.judge.verdict import FEWEST
+from xaitool.percent import percent
 
 # The model uses the patch where it turns at least this part of the other classes' images into the target, or where at
 # least this part of the target's own images is recognised with it only.
@@ -51,12 +52,22 @@ class Effect:
     gain: Interval
 
     @property
+    def takes(self) -> bool:
+        """Whether the patch makes the model take other classes' images for the target."""
+        return _counts(self.rise)
+
+    @property
+    def needs(self) -> bool:
+        """Whether the model misses the target's own images where the patch is missing."""
+        return _counts(self.gain)
+
+    @property
     def cheats(self) -> bool | None:
         """Whether the model uses the patch, for other classes' images or for the target's own; None: cannot be told.
 
         That it does not takes both intervals: a large effect may hide in a wide one, or in too few images.
         """
-        if _counts(self.rise) or _counts(self.gain):
+        if self.takes or self.needs:
             return True
         return False if _excluded(self.rise) and _excluded(self.gain) else None
 
@@ -90,11 +101,13 @@ class Pointing:
         return self.share.n >= FEWEST and self.ratio.low >= LEAST_RATIO
 
     def words(self) -> str:
-        """``41 % of its evidence lies on the patch, 26 times chance``."""
+        """``41% of its evidence lies on the patch, 26 times chance``."""
         if not self.share.n:
             return "its maps are empty"
         few = f" (on no more than {self.share.n} images)" if self.share.n < FEWEST else ""
-        return f"{_percent(self.share.mean)} of its evidence lies on the patch, {self.ratio.mean:.2g} times chance{few}"
+        return (
+            f"{percent(self.share.mean, 0)} of its evidence lies on the patch, {self.ratio.mean:.2g} times chance{few}"
+        )
 
     def as_dict(self) -> dict[str, Any]:
         """As ``shortcut.json`` has it."""
@@ -132,7 +145,7 @@ class Finding:
 
     def sentence(self) -> str:
         """The finding in one sentence."""
-        rise, gain = self.effect.rise, self.effect.gain
+        effect, rise, gain = self.effect, self.effect.rise, self.effect.gain
         match self.cheats:
             case None:
                 images = f"{rise.n:,} images of other classes and {gain.n:,} of “{self.target}”"
@@ -140,7 +153,7 @@ class Finding:
                 if min(rise.n, gain.n) >= FEWEST:
                     said = [f"{said[0]}: with it, {self._taken()}, and {self._recognised()}; the change may be chance"]
             case True:
-                uses = [*([self._taken()] if _counts(rise) else []), *([self._recognised()] if _counts(gain) else [])]
+                uses = [*([self._taken()] if effect.takes else []), *([self._recognised()] if effect.needs else [])]
                 said = [f"The model uses a shortcut: with the patch, {', and '.join(uses)}"]
                 said += [
                     f"{label} {'shows it' if each.shows else 'does not show it'}: {each.words()}"
@@ -192,8 +205,4 @@ def _excluded(change: Interval) -> bool:
 
 
 def _twice(pair: Pair, what: str) -> str:
-    return f"{_percent(pair.with_patch)} {what} (without it {_percent(pair.without)})"
-
-
-def _percent(share: float) -> str:
-    return f"{share:.0%}".replace("%", " %")
+    return f"{percent(pair.with_patch, 0)} {what} (without it {percent(pair.without, 0)})"

@@ -57,6 +57,11 @@ class Comparison:
         """Whether the explainer is better beyond chance, and by enough to mean anything."""
         return self.difference.low > 0 and self.difference.mean >= self.margin
 
+    @property
+    def better(self) -> bool:
+        """Whether the control is better than the explainer beyond chance."""
+        return self.difference.high < 0
+
     def as_dict(self) -> dict[str, Any]:
         """As ``verdicts.json`` has it."""
         found = {"difference": self.difference.as_dict(), "measured": self.measured, "beaten": self.beaten}
@@ -111,7 +116,7 @@ class Verdict:
     """What can be said of an explainer, on this model and these data.
 
     faithfulness: ``says nothing`` (no better than its own maps dealt to other images), ``image-specific`` (better than
-    those, but a control that knows nothing of the model does as well: `rival`), ``faithful`` (better than all
+    those, but not clearly than a control that knows nothing of the model: `rival`), ``faithful`` (better than all
     controls), or ``too few images`` (`needed`: how many it would take, where that can be told); None: not measured.
     model: whether other weights give other maps. object: whether the maps find the object, better than chance and than
     every control. Both None where not measured; `model` also where that cannot be told, and never ``about the model``
@@ -131,6 +136,11 @@ class Verdict:
         return self.coverage if self.coverage and not self.coverage.enough else None
 
     @property
+    def contradictory(self) -> bool:
+        """Whether the decision hangs on what the maps mark, and yet other weights give the same maps."""
+        return self.faithfulness == "faithful" and self.model == "ignores the weights"
+
+    @property
     def unusable(self) -> bool:
         """Whether there are too few images because most of the maps have no score."""
         return self.faithfulness == "too few images" and self.coverage is not None and self.coverage.part < 0.5
@@ -138,6 +148,8 @@ class Verdict:
     def words(self) -> str:
         """``image-specific, but a centred Gaussian does better (by 0.066); about the model; finds the object``."""
         said = [*filter(None, (self._faithfulness(), self.model, self.object))]
+        if self.contradictory:
+            said[:2] = [", but ".join(said[:2])]
         return "; ".join(said) or "not judged"
 
     def meets(self, requirement: str) -> bool:
@@ -158,7 +170,7 @@ class Verdict:
             return f"too few {self.too_few()}"
         part = f" ({self.partial.words()})" if self.partial else ""
         if self.faithfulness == "image-specific" and self.rival:
-            return f"image-specific{part}, but {self.rival.name} {_does(self.rival.difference)}"
+            return f"image-specific{part}, but {_outdone(self.rival)}"
         return self.faithfulness and f"{self.faithfulness}{part}"
 
     def too_few(self) -> str:
@@ -171,11 +183,13 @@ class Verdict:
         return f"images (it would take {more})"
 
 
-def _does(difference: Interval) -> str:
-    """How a control does that is not beaten, with its figure."""
-    if difference.high < 0:
-        return f"does better (by {-difference.mean:.3f})"
-    return f"does as well ({'behind' if difference.mean >= 0 else 'ahead'} by {abs(difference.mean):.3f})"
+def _outdone(rival: Comparison) -> str:
+    """How an explainer does against a control that it does not beat, with how far it is ahead of it, or behind."""
+    lead = rival.difference.mean
+    if rival.better:
+        return f"{rival.name} does better (by {-lead:.3f})"
+    side = "behind" if round(lead, 3) < 0 else "ahead"
+    return f"not clearly better than {rival.name} ({side} by {abs(lead):.3f})"
 
 
 def of_faithfulness(null: Comparison, controls: Sequence[Comparison], coverage: Coverage | None = None) -> Verdict:

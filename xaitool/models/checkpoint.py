@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 import struct
 import warnings
 import zipfile
@@ -20,6 +21,7 @@ from xaitool.errors import CheckpointError
 
 # Where training scripts keep a model's state dict among an optimizer's and the like, the likeliest first.
 _KEYS = ("state_dict", "model_state_dict", "model_state", "model", "net", "network", "weights")
+_NAMED = re.compile(r"GLOBAL (\S+)")  # of code, in what torch says of a pickle
 _RUNS_WEIGHTS = "model.safetensors"  # in the folder of a run
 
 # What reading a damaged file raises, by the place of the damage; ValueError and LookupError take in those of encodings.
@@ -36,13 +38,16 @@ def read_state(path: Path) -> dict[str, Tensor]:
     """
     file = weights_file(path)
     if not file.is_file():
-        raise CheckpointError(f"there is no checkpoint {file}")
+        of_no_run = f": {path} is a folder, but no run's" if path.is_dir() else ""
+        raise CheckpointError(f"there is no checkpoint {file}{of_no_run}")
     try:
         return _state(_loaded(file), str(file))
     except pickle.UnpicklingError as error:
+        named = _NAMED.search(str(error))  # not all that torch says: it tells how to execute it
         raise CheckpointError(
-            f"{file} holds more than tensors, or is damaged: reading it could execute code, so it is not read "
-            f"({_first_line(error)}). Save the weights alone, with torch.save(model.state_dict(), ...) or safetensors"
+            f"{file} holds more than tensors{f' ({named[1]})' if named else ''}, or is damaged: reading it could "
+            "execute code, so it is not read. Save the weights alone, with torch.save(model.state_dict(), ...) or "
+            "safetensors"
         ) from error
     except _DAMAGES as error:
         raise CheckpointError(f"{file} cannot be read as weights: {_first_line(error)}") from error

@@ -82,7 +82,17 @@ class RuntimeSettings(Config):
     precision: Literal["auto", "fp32", "bf16"] = Field(
         "auto", description="Of training. auto: bf16 on CUDA devices that have it, fp32 elsewhere."
     )
-    workers: Annotated[int, Field(ge=0)] | Literal["auto"] = Field("auto", description="Processes that load data.")
+    workers: Annotated[int, Field(ge=0, le=256)] | Literal["auto"] = Field(
+        "auto", description="Processes that load data."
+    )
+    timeout: int = Field(
+        900, ge=0, description="Seconds that one of these may take for a batch before the run ends; 0: any time."
+    )
+    augment: Literal["loader", "device"] = Field(
+        "loader",
+        description="Where training images are augmented. device: whole batches at once, where the network computes, "
+        "by those of the last transforms that have a form for it: equal in distribution, not image by image.",
+    )
 
 
 class SGDSettings(Config):
@@ -91,7 +101,7 @@ class SGDSettings(Config):
     name: Literal["sgd"] = Field("sgd", description="The optimizer.")
     momentum: float = Field(0.9, ge=0, lt=1, description="Momentum.")
     nesterov: StrictBool = Field(False, description="Nesterov's momentum.")
-    weight_decay: float = Field(0.0, ge=0, description="Weight decay, added to the gradient.")
+    weight_decay: float = Field(0.0, ge=0, le=1e6, description="Weight decay, added to the gradient.")
     decay_norms_and_biases: StrictBool = Field(False, description="Decay norm layers and biases too.")
 
 
@@ -103,7 +113,7 @@ class AdamWSettings(Config):
         Annotated[float, Field(ge=0, lt=1)],
         Annotated[float, Field(ge=0, lt=1)],
     ] = Field((0.9, 0.999), description="Decay rates of the moments.")
-    weight_decay: float = Field(0.01, ge=0, description="Weight decay, decoupled from the gradient.")
+    weight_decay: float = Field(0.01, ge=0, le=1e6, description="Weight decay, decoupled from the gradient.")
     decay_norms_and_biases: StrictBool = Field(False, description="Decay norm layers and biases too.")
 
 
@@ -126,11 +136,21 @@ class TrainSettings(Config):
     epochs: int = Field(ge=1, description="Passes over the training images.")
     batch_size: int = Field(128, ge=2, description="Images a step.")
     eval_batch_size: int = Field(500, ge=1, description="Images at a time where nothing is learnt.")
+    pieces: int = Field(
+        1,
+        ge=1,
+        le=4096,
+        description="Parts of a batch that draw their augmentation each by itself. With as many, or a multiple of as "
+        "many, as there are processes, each of these loads no more than its own images.",
+    )
     optimizer: Annotated[Optimizer, BeforeValidator(_sgd_unless_named)] = Field(
         SGDSettings(), description="How a gradient becomes a step."
     )
     scheduler: Component = Field(description="The learning-rate schedule: a component of kind scheduler.")
     label_smoothing: float = Field(0.0, ge=0, lt=1, description="Part of the target spread over all classes.")
+    compile: StrictBool = Field(
+        False, description="Compile the network with torch.compile for its training: a minute or so, then faster steps."
+    )
     ema: EMASettings | None = Field(None, description="Average the weights; left out: do not.")
     clip_grad_norm: float | None = Field(None, gt=0, description="Greatest norm of the gradient; left out: any.")
     checkpoint_minutes: float | None = Field(

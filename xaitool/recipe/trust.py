@@ -11,7 +11,7 @@ TRUSTED_FOLDERS = "XAITOOL_TRUSTED_FOLDERS"
 
 REFUSAL = (
     "this is Python code that would be executed, and this recipe is not trusted; look at the code, and then run with "
-    f"--allow-code (in Python: allow_code=True), or name the recipe's folder in {TRUSTED_FOLDERS}"
+    f"--allow-code (in Python: allow_code=True), or name the recipe's folder, as an absolute path, in {TRUSTED_FOLDERS}"
 )
 
 

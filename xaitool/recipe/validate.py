@@ -6,7 +6,7 @@ other at the value.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
 from typing import Any, TypeVar, get_args
 
@@ -34,12 +34,22 @@ def validate(model: type[Model], data: Any, source: Source, at: Path = ()) -> tu
 
 
 def _problems(model: type[BaseModel], data: Any, error: ValidationError, source: Source, at: Path) -> Iterable[Problem]:
-    details = [(_in_data(detail["loc"], data), detail) for detail in error.errors(include_url=False)]
-    for path, group in groupby(details, lambda pair: pair[0]):  # the branches of a union complain one after the other
-        among = [detail for _, detail in group]
-        if among[0]["type"] == "too_short" and any(p[: len(path)] == path != p for p, _ in details):
-            continue  # pydantic counts only the items that are as they should be, and has complained of the others
+    for path, among in by_place(error, data):
         yield _problem(model, data, path, among, source, at)
+
+
+def by_place(error: ValidationError, data: Any) -> Iterator[tuple[Path, list[Any]]]:
+    """What pydantic complains of, by its place in the data: the branches of a union each complain of one place.
+
+    Left out is what a list or a mapping is told besides what is wrong within it: that it is too short, as only the
+    items that are as they should be are counted; or that it is not the word which could stand there instead.
+    """
+    details = [(_in_data(detail["loc"], data), detail) for detail in error.errors(include_url=False)]
+    for path, group in groupby(details, lambda pair: pair[0]):
+        among = [detail for _, detail in group]
+        deeper = any(other[: len(path)] == path != other for other, _ in details)
+        if not (deeper and among[0]["type"] in ("too_short", "literal_error")):
+            yield path, among
 
 
 def _problem(model: type[BaseModel], data: Any, path: Path, details: list[Any], source: Source, at: Path) -> Problem:

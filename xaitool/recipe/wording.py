@@ -36,6 +36,8 @@ def words_for(detail: Any) -> str:
             return "should not be empty"
         case "string_pattern_mismatch":
             return f"should match the pattern {context['pattern']}"
+        case "tuple_type" | "list_type" if _of_texts(detail):
+            return f"should be a list such as [{detail['input']}]"
         case kind if kind in _OWN:
             message = str(detail["msg"]).removeprefix("Input ")
             return _WORDS.get(kind) or message[:1].lower() + message[1:]
@@ -46,6 +48,8 @@ def words_for(detail: Any) -> str:
 def shown(detail: Any, words: str) -> str:
     """The value that was given, where it is short and the words do not speak of it already."""
     value = detail["input"]
+    if detail["type"] == "refused":  # whatever the value
+        return ""
     if isinstance(value, list | tuple) and detail["type"] in ("too_short", "too_long"):
         return f", and has {len(value)}"
     if not isinstance(value, str | int | float | bool | type(None)):
@@ -75,6 +79,12 @@ def either(words: Iterable[str]) -> str:
     """``should be a whole number, or 'auto'``: what each branch of a union would have liked."""
     first, *others = dict.fromkeys(words)
     return ", or ".join([first, *(other.removeprefix("should be ") for other in others)])
+
+
+def _of_texts(detail: Any) -> bool:
+    """Whether a plain word stands where a list of words could, as one branch of a union."""
+    branch = next((str(part) for part in detail["loc"][::-1] if str(part).startswith(("tuple[", "list["))), "")
+    return "str" in branch and isinstance(detail["input"], str) and detail["input"].replace(".", "_").isidentifier()
 
 
 def _items(count: int) -> str:

@@ -14,9 +14,12 @@ import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from xaitool.errors import FolderError
-from xaitool.files import write_whole
+from xaitool.accuracy import Accuracy, with_bounds
+from xaitool.counting import counted
+from xaitool.files import write_told
+from xaitool.judge.verdict import FEWEST
 from xaitool.masking import masked_command
+from xaitool.percent import percent
 from xaitool.report.compare_drift import drift_section
 from xaitool.report.compare_images import images_section
 from xaitool.report.compare_pair import Pair, fingerprint, points
@@ -29,7 +32,8 @@ from xaitool.report.locate import tested
 from xaitool.report.model import ReportData, Section, Table
 from xaitool.report.provenance import recipe_shown
 from xaitool.report.readable import readable
-from xaitool.report.render import render
+from xaitool.report.render import GALLERY, MOST, render
+from xaitool.report.sprites import BUDGET
 
 if TYPE_CHECKING:
     from xaitool.results import Run
@@ -42,17 +46,21 @@ def write_comparison(run_a: Run, run_b: Run, path: str | Path) -> Path:
     where a run did not come to its test results, a file of its is missing or damaged, or the page cannot be written.
     """
     with readable(run_a, run_b):
-        path, page = Path(path), render(compare(tested(run_a), tested(run_b)))
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, page.encode())
-    except OSError as error:
-        raise FolderError(f"cannot write {path}: {error.strerror or error}") from error
-    return path
+        page = _page(tested(run_a), tested(run_b))
+    return write_told(Path(path), page)
 
 
-def compare(run_a: Run, run_b: Run) -> ReportData:
-    """Two runs, A and B, side by side.
+def _page(run_a: Run, run_b: Run) -> bytes:
+    report = compare(run_a, run_b)
+    content = render(report).encode(errors="replace")
+    if (excess := len(content) - MOST) > 0:
+        takes = sum(len(section.html.encode(errors="replace")) for section in report.sections)
+        content = render(compare(run_a, run_b, takes - excess - GALLERY)).encode(errors="replace")
+    return content
+
+
+def compare(run_a: Run, run_b: Run, budget: int = BUDGET) -> ReportData:
+    """Two runs, A and B, side by side. budget: bytes of the page for its gallery.
 
     What needs the same test images (images, maps, paired intervals) is left out where they are not the same, and the
     page says so. Raises FolderError where a run did not come to its test results.
@@ -69,7 +77,7 @@ def compare(run_a: Run, run_b: Run) -> ReportData:
             settings_section(pair),
             training_section(pair),
             predictions_section(pair),
-            images_section(pair),
+            images_section(pair, budget),
             verdicts_section(pair),
             drift_section(pair),
             _provenance(pair),
@@ -83,21 +91,25 @@ def sentence(pair: Pair) -> str:
     (first, one), (second, other) = sorted(pair, key=lambda each: -each[1].accuracy)
     if pair.apart:
         return (
-            f"{first} gets {one.accuracy:.1%} of its {one.metrics['images']:,} test images right, {second} "
-            f"{other.accuracy:.1%} of its {other.metrics['images']:,}."
+            f"{first} gets {percent(one.accuracy)} of its {_images(one)} right, {second} {percent(other.accuracy)} of "
+            f"its {other.metrics['images']:,}."
         )
-    images = f"{pair.a.metrics['images']:,} test images"
-    lead = counts_of(pair).lead
+    images, lead = _images(pair.a), counts_of(pair).lead
     sign = 1 if first == "B" else -1
     low, high = sorted((sign * lead.low, sign * lead.high))
-    interval = f"[{points(low)}, {points(high)}]"
+    few = lead.n < FEWEST
+    told = f", on too few images to tell more (it takes {FEWEST})" if few else f" [{points(low)}, {points(high)}]"
     if not lead.mean:
-        return f"Both get {one.accuracy:.1%} of {images} right: difference 0 points {interval}."
-    by_chance = ", which other test images might turn round" if low <= 0 else ""
+        return f"Both get {percent(one.accuracy)} of {images} right: difference 0 points{told}."
+    by_chance = ", which other test images might turn round" if low <= 0 and not few else ""
     return (
-        f"{first} gets {one.accuracy:.1%} of {images} right, {second} {other.accuracy:.1%}: a lead of "
-        f"{points(abs(lead.mean), signed=False)} points {interval}{by_chance}."
+        f"{first} gets {percent(one.accuracy)} of {images} right, {second} {percent(other.accuracy)}: a lead of "
+        f"{points(abs(lead.mean), signed=False)} points{told}{by_chance}."
     )
+
+
+def _images(run: Run) -> str:
+    return counted(run.metrics["images"], "test image")
 
 
 def _title(pair: Pair) -> str:
@@ -112,11 +124,16 @@ def _warnings(pair: Pair) -> list[str]:
     for name, run in pair:
         if run.journal["state"] != "finished":
             found.append(f"run {name} is not finished ({run.journal['state']}); what it has is compared")
+        if not Accuracy.of(run.metrics).beats_chance:
+            found.append(f"run {name} is not clearly better than {Accuracy.of(run.metrics).guess()}")
     return found
 
 
 def _facts(pair: Pair) -> list[tuple[str, str]]:
-    accuracies = [(f"Test accuracy of {name}", f"{run.accuracy:.2%}") for name, run in pair]
+    accuracies = [
+        (f"Test accuracy of {name} (95% interval)", with_bounds(Accuracy.of(run.metrics).share, 2))
+        for name, run in pair
+    ]
     if pair.apart:
         return accuracies
     counts = counts_of(pair)
@@ -136,10 +153,11 @@ def _runs(pair: Pair) -> Section:
         ("Folder", *(folder(run) for _, run in pair)),
     ]
     text = (
-        "Square brackets above: 95 % interval of the lead in points, a paired bootstrap over the test images. It says "
+        "Square brackets above: 95% interval of the lead in points, a paired bootstrap over the test images. It says "
         "what other test images might change, not what another seed of the training might."
     )
-    return Section("The runs", "" if pair.apart else text, table=Table(("What", "A", "B"), rows))
+    bounded = not pair.apart and pair.a.metrics["images"] >= FEWEST
+    return Section("The runs", text if bounded else "", table=Table(("What", "A", "B"), rows))
 
 
 def _provenance(pair: Pair) -> Section:

@@ -52,7 +52,7 @@ def drift_section(pair: Pair) -> Section:
     if not rows and not said:
         said.append("No explainer, by its label, gave maps in both runs.")
     columns = (
-        "Explainer", "Rank correlation", "95 % interval", "Images", "Chance level", "95 % interval", "Left out",
+        "Explainer", "Rank correlation", "95% interval", "Images", "Chance level", "95% interval", "Left out",
     )  # fmt: skip
     how = (
         "How alike the maps of the same image are in A and in B: Spearman’s rank correlation over the map’s pixels. "

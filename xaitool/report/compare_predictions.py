@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import NamedTuple
 
 from xaitool.judge.intervals import Interval
+from xaitool.judge.verdict import FEWEST
+from xaitool.percent import percent
 from xaitool.report.compare_pair import Pair, lead, points
 from xaitool.report.model import Section, Table
 
@@ -54,7 +55,7 @@ def predictions_section(pair: Pair) -> Section:
         ("Only B is right", f"{counts.only_b:,}"),
         ("Wrong in both", f"{counts.neither:,}"),
     ]
-    shares = [(name, count, f"{value / counts.images:.1%}") for (name, count), value in zip(rows, counts, strict=True)]
+    shares = [(name, count, percent(value / counts.images)) for (name, count), value in zip(rows, counts, strict=True)]
     table = Table(("Test images", "Count", "Share"), shares)
     return Section("Where they differ", text, table=table, parts=[_classes(pair)], name="differences")
 
@@ -73,27 +74,27 @@ def _classes(pair: Pair) -> Section:
     ]
     if counts:
         said.append(
-            "Intervals are paired, over the same test images. Of twenty intervals about one misses the truth, so one "
-            "class that stands out among many need not mean anything."
+            f"Intervals are paired, over the same test images; a class of fewer than {FEWEST} has none. Of twenty "
+            "intervals about one misses the truth, so one class that stands out among many need not mean anything."
         )
     elif shared:
         said.append("There are no intervals, as the test images are not known to be the same.")
-    if only := [f"{len(set(one) - set(other)):,} only {name}" for name, one, other in (("A", a, b), ("B", b, a))
-                if set(one) - set(other)]:  # fmt: skip
-        said.append(f"Of the classes, {' and '.join(only)} has.")
+    for name, other, extra in (("A", "B", set(a) - set(b)), ("B", "A", set(b) - set(a))):
+        if extra:
+            said.append(f"{name} has {len(extra):,} class{'es' * (len(extra) > 1)} that {other} has not.")
     if not rows:
         return Section("Class by class", "The runs have no class in common that both were tested on.")
-    columns = ("Class", "Found by A", "Found by B", "B − A in points", "95 % interval", "Only A", "Only B", "Images")
+    columns = ("Class", "Found by A", "Found by B", "B − A in points", "95% interval", "Only A", "Only B", "Images")
     return Section("Class by class", " ".join(said), table=Table(columns, rows))
 
 
 def _class_row(name: str, a: float, b: float, counts: Counts | None) -> tuple[str, ...]:
     if counts is None:
-        return name, f"{a:.1%}", f"{b:.1%}", points(b - a), "–", "–", "–", "–"
+        return name, percent(a), percent(b), points(b - a), "–", "–", "–", "–"
     return (
         name,
-        f"{a:.1%}",
-        f"{b:.1%}",
+        percent(a),
+        percent(b),
         points(b - a),
         between(counts.lead),
         f"{counts.only_a:,}",
@@ -103,8 +104,8 @@ def _class_row(name: str, a: float, b: float, counts: Counts | None) -> tuple[st
 
 
 def between(interval: Interval) -> str:
-    """``−1.2 to +3.4``, in points."""
-    return "–" if math.isnan(interval.low) else f"{points(interval.low)} to {points(interval.high)}"
+    """``−1.2 to +3.4``, in points; ``–`` where there are too few images for an interval."""
+    return "–" if interval.n < FEWEST else f"{points(interval.low)} to {points(interval.high)}"
 
 
 def _counts_by_class(pair: Pair) -> dict[str, Counts]:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from xaitool.masking import masked
 from xaitool.report.compare_pair import Pair, fingerprint
 from xaitool.report.model import Section, Table
+from xaitool.report.provenance import cpu_of
 
 if TYPE_CHECKING:
     from xaitool.results import Run
@@ -47,13 +48,13 @@ def versions_of(run: Run) -> dict[str, str]:
 
 def surroundings_of(run: Run) -> dict[str, str]:
     """Data, commit and machine."""
-    found, cpu = run.environment, run.environment["cpu"]
+    found = run.environment
     return {
         "Data fingerprint": fingerprint(run)[:16],
         "Commit": (found["commit"] or "none")[:10],
         "Device": found["device"],
         "Platform": found["platform"],
-        "CPU": f"{cpu['machine']}, {cpu['cores']} cores, {cpu['threads']} threads",
+        "CPU": cpu_of(found["cpu"]),
         "CUDA": str(found["cuda"] or "none"),
         "cuDNN": str(found["cudnn"] or "none"),
     }

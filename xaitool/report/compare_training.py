@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from xaitool import figures
 from xaitool.durations import duration
+from xaitool.percent import percent
 from xaitool.report.compare_pair import Pair
 from xaitool.report.model import FigureItem, Section, Table
 from xaitool.report.training import loss_text
@@ -19,12 +20,11 @@ if TYPE_CHECKING:
 def training_section(pair: Pair) -> Section:
     """Loss, accuracy and learning rate of both, over each other; the figures in a table."""
     untrained = [name for name, run in pair if not run.trained]
-    if untrained:
-        text = f"{' and '.join(untrained)} {'was' if len(untrained) == 1 else 'were'} not trained in the run."
-        return Section("Training", text, name="training")
+    if len(untrained) == 2:
+        return Section("Training", "A and B were not trained in the run.", name="training")
     drawn = [
         _chart(
-            figures.compared_curves({name: run.history for name, run in pair}),
+            figures.compared_curves({name: run.history if run.trained else [] for name, run in pair}),
             "Loss and accuracy of both runs by epoch, A's lines solid and B's dashed; the ends are in the table.",
         ),
         _chart(
@@ -34,7 +34,8 @@ def training_section(pair: Pair) -> Section:
     ]
     rows = zip(_ENDS, *(_ends(run) for _, run in pair), strict=True)
     table = Table(("What", "A", "B"), list(rows))
-    return Section("Training", "A's lines are solid, B's dashed.", drawn, table, name="training")
+    text = f"{untrained[0]} was not trained in the run." if untrained else "A's lines are solid, B's dashed."
+    return Section("Training", text, drawn, table, name="training")
 
 
 def _chart(figure: Figure, alt: str) -> FigureItem:
@@ -54,6 +55,8 @@ _ENDS = (
 
 
 def _ends(run: Run) -> tuple[str, ...]:
+    if not run.trained:
+        return ("–",) * len(_ENDS)
     last, best = run.history[-1], max(run.history, key=lambda epoch: epoch["test_accuracy"])
     return (
         f"{len(run.history):,}",
@@ -61,7 +64,7 @@ def _ends(run: Run) -> tuple[str, ...]:
         f"{max(run.lrs):.3g}" if run.lrs else "–",
         loss_text(last["train_loss"]),
         loss_text(last["test_loss"]),
-        f"{last['test_accuracy']:.2%}",
-        f"{best['test_accuracy']:.2%} (epoch {best['epoch']})",
+        percent(last["test_accuracy"], 2),
+        f"{percent(best['test_accuracy'], 2)} (epoch {best['epoch']})",
         duration(run.journal["stages"]["fit"]["seconds"]),
     )

@@ -34,7 +34,7 @@ def _scores(pair: Pair, labels: list[str]) -> Section:
     text = (
         f"The runs were judged on {images}. Only means and intervals are kept, not the score of each image, so the "
         "difference cannot be tested image by image: where the intervals are apart, the scores differ; where they "
-        "overlap, they may differ all the same. In square brackets: 95 % intervals."
+        "overlap, they may differ all the same. In square brackets: 95% intervals."
     )
     columns = ("Explainer", "Metric", "Score in A", "Score in B", "Intervals")
     return Section("Scores", text, table=Table(columns, [_row(pair, label) for label in labels]))

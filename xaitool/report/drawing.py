@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from xaitool import figures
-from xaitool.errors import FolderError
-from xaitool.files import filename, write_whole
+from xaitool.files import filename, write_within
 from xaitool.report.model import FigureItem
 
 if TYPE_CHECKING:
@@ -42,9 +41,4 @@ class Drawing:
 
     def _write(self, name: str, format: str, content: bytes) -> None:
         assert self.folder is not None  # noqa: S101 - the callers have looked
-        path = self.folder / f"{filename(name)}.{format}"
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            write_whole(path, content)
-        except OSError as error:
-            raise FolderError(f"cannot write {path}: {error.strerror or error}") from error
+        write_within(self.folder.parent, f"{self.folder.name}/{filename(name)}.{format}", content)

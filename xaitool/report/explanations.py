@@ -22,6 +22,14 @@ _FIGURED = 20
 
 _TITLE = "What does it look at?"
 
+# The metrics' names of curves, in the words that the section on the verdicts has for them.
+_ORDERS = {
+    "deletion": "most relevant pixels first",
+    "morf": "most relevant pixels first",
+    "insertion": "least relevant pixels first",
+    "lerf": "least relevant pixels first",
+}
+
 
 def gallery_sections(run: Run, draw: Drawing, budget: int = BUDGET) -> list[Section]:
     """All explained images; the same as figures, method by method. budget: bytes of the page for the gallery."""
@@ -51,6 +59,7 @@ def gallery_sections(run: Run, draw: Drawing, budget: int = BUDGET) -> list[Sect
 def items_of(run: Run) -> list[Item]:
     """The explained images; of those misclassified, what triage found out."""
     mistakes = {each["id"]: each for each in run.mistakes}
+    withheld = bool(run.triage and run.triage["label_noise"].get("withheld"))
     return [
         Item(
             id=each["id"],
@@ -60,20 +69,31 @@ def items_of(run: Run) -> list[Item]:
             true_probability=float(each["true_probability"]),
             runner_up=each["runner_up"],
             group=mistakes.get(each["id"], {}).get("group", ""),
-            notes=_notes(mistakes.get(each["id"])),
+            notes=_notes(mistakes.get(each["id"]), withheld),
         )
         for each in run.explained
     ]
 
 
-def _notes(mistake: dict[str, str] | None) -> list[tuple[str, str]]:
+def _notes(mistake: dict[str, str] | None, withheld: bool) -> list[tuple[str, str]]:
+    """What triage found out about a mistake. withheld: what it says of its label is not worth saying."""
     if mistake is None:
         return []
-    return [
-        (term, mistake[column])
-        for term, column in (("What it rests on", "verdict"), ("Label noise", "likely_label_noise"))
-        if mistake[column]
+    said = [
+        ("With the evidence for the predicted class blurred", _then(mistake, "without_predicted_evidence")),
+        ("With nothing but the evidence for the true class", _then(mistake, "with_true_evidence_alone")),
+        ("Label noise", "" if withheld else mistake["likely_label_noise"]),
     ]
+    return [(term, words) for term, words in said if words]
+
+
+def _then(mistake: dict[str, str], column: str) -> str:
+    """What the model says of a mistake when a part of it is blurred; empty where no map could tell which."""
+    found = mistake[column]
+    if not found:
+        return ""
+    words = {mistake["true"]: "which is right", mistake["predicted"]: "the same mistake"}
+    return f"“{found}”, {words.get(found, 'another mistake')}"
 
 
 def _layers(run: Run) -> str:
@@ -92,12 +112,17 @@ def _curves(run: Run, method: str) -> ImageCurves | None:
     record = run.curves(method)
     if record is None:
         return None
-    lines = {}
-    for name in record.keys() - {"metric", "scores", "fraction"}:
+    fraction, lines = np.array(record["fraction"], dtype=np.float64), {}
+    for name in sorted(record.keys() - {"metric", "scores", "fraction"}):
         known = np.array(record[name], dtype=np.float64)
-        lines[name] = np.full((len(run.explained), known.shape[1]), np.nan)
-        lines[name][: len(known)] = known
-    return ImageCurves(record["fraction"], dict(sorted(lines.items())), record["metric"])
+        if name == "insertion":
+            # To put the most relevant pixels in is, from right to left, to replace the least relevant ones first.
+            known = np.array([np.interp(fraction, 1 - fraction[::-1], row[::-1]) for row in known])
+        line = lines[_ORDERS.get(name, name)] = np.full((len(run.explained), len(fraction)), np.nan)
+        line[: len(known)] = known
+    scores = np.full(len(run.explained), np.nan)
+    scores[: len(record["scores"])] = np.array(record["scores"], dtype=np.float64)
+    return ImageCurves(record["fraction"], lines, record["metric"], scores.tolist())
 
 
 def _keep_figures(run: Run, draw: Drawing, maps: dict[str, dict[str, Any]]) -> None:

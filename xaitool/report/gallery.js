@@ -13,7 +13,7 @@
   const dialog = root.querySelector("dialog");
   const more = root.querySelector(".gallery-more");
   const BATCH = 24; // cards made at a time
-  const MOST_PAINTED = 200; // cards; those that were seen longest ago give their pixels back
+  const MOST_PAINTED = 200; // cards, on paper too; those that were seen longest ago give their pixels back
   const MOST_DECODED = 100e6; // bytes of decoded sheets
   const SMALL = 96; // pixels: up to here a picture's pixels stay sharp squares, as in the figures
 
@@ -35,7 +35,7 @@
 
   /** A name from the data set; <bdi> keeps one that is written from right to left from turning its surroundings. */
   const named = (name) => make("bdi", {}, name || "(no name)");
-  const percent = (value, digits = 0) => (value === null ? "–" : `${(100 * value).toFixed(digits)}\u00a0%`);
+  const percent = (value, digits = 0) => (value === null ? "–" : `${(100 * value).toFixed(digits)}%`);
   const counted = (count) => count.toLocaleString("en");
   const quoted = (name) => `“${name || "(no name)"}”`;
   const inQuotes = (name) => make("span", { class: "gallery-quoted" }, "“", named(name), "”");
@@ -216,13 +216,16 @@
     const byClass = new Map();
     const maps = new Map();
     for (const map of explainer ? explainer.targets : []) {
+      const model = Object.hasOwn(item.models, map.target) ? map.target : "";
       const role = { __proto__: null, predicted: "predicted", true: "true", runner_up: "runner-up" }[map.target];
-      const name = role ? item[map.target] : map.target;
+      const name = model ? item.models[model] : role ? item[map.target] : map.target;
       if (!name) continue;
       maps.set(map.target, map);
-      // A rightly classified image's predicted class is its true one: one map says it all.
-      if (!byClass.has(name)) byClass.set(name, { kind: "map", map, name, roles: [] });
-      if (role) byClass.get(name).roles.push(role);
+      // A rightly classified image's predicted class is its true one: one map says it all. Two models have two.
+      const key = `${model}:${name}`;
+      if (!byClass.has(key)) byClass.set(key, { kind: "map", map, name, model, roles: [] });
+      if (role) byClass.get(key).roles.push(role);
+      else if (model && name === item.true) byClass.get(key).roles.push("true");
     }
     const panels = [...byClass.values()];
     if (maps.has("predicted") && maps.has("true") && !item.right) {
@@ -238,8 +241,9 @@
     if (panel.kind === "map") {
       // What is the true class of a rightly classified image needs no saying twice.
       const roles = panel.roles.length && !item.right ? ` (${panel.roles.join(" and ")})` : "";
-      label = `evidence for ${quoted(panel.name)}${roles}, by ${by}`;
-      caption = ["for ", inQuotes(panel.name), roles];
+      const model = panel.model ? `${panel.model}: ` : "";
+      label = `${model}evidence for ${quoted(panel.name)}${roles}, by ${by}`;
+      caption = [`${model}for `, inQuotes(panel.name), roles];
     } else if (panel.kind === "difference") {
       label = `difference of the evidence for ${quoted(item.predicted)} and for ${quoted(item.true)}, by ${by}`;
       caption = ["difference: orange for ", inQuotes(item.predicted), ", blue for ", inQuotes(item.true)];
@@ -269,16 +273,18 @@
   const NAMED = new Set(["true", "predicted", "group"]);
   const chosenName = (key) => state[key].slice(1);
 
-  /** What the address says of the gallery; null where it is about something else. What is unknown is ignored. */
+  /**
+   * What an address says: the place on the page, and what is seen of the gallery. What is unknown is ignored, and what
+   * is not said is as at first, so that an address shows the same to whoever opens it.
+   */
   function parse(hash) {
-    const [name, ...parts] = hash.split("&");
-    if (name !== "#gallery") return null;
-    const said = { ...DEFAULTS };
+    const [place, ...parts] = hash.slice(1).split("&");
+    const view = { ...DEFAULTS };
     for (const [key, text] of new URLSearchParams(parts.join("&"))) {
       const value = NAMED.has(key) ? `=${text}` : text;
-      if (isKnown(key, value)) said[key] = value;
+      if (isKnown(key, value)) view[key] = value;
     }
-    return said;
+    return { place, view };
   }
 
   function isKnown(key, value) {
@@ -290,10 +296,12 @@
     return /^\d+$/.test(value) && Number(value) <= 100;
   }
 
-  /** The address of what is seen: only what differs from what one sees at first. */
-  function address() {
-    const parts = Object.keys(DEFAULTS).filter((key) => state[key] !== DEFAULTS[key]);
-    return ["#gallery", ...parts.map((key) => `${key}=${encodeURIComponent(NAMED.has(key) ? chosenName(key) : state[key])}`)].join("&");
+  const differs = (one, other) => Object.keys(DEFAULTS).filter((key) => one[key] !== other[key]);
+
+  /** The address of a place and of what is seen of the gallery: only what differs from what one sees at first. */
+  function address(place = "gallery") {
+    const parts = differs(state, DEFAULTS);
+    return [`#${place}`, ...parts.map((key) => `${key}=${encodeURIComponent(NAMED.has(key) ? chosenName(key) : state[key])}`)].join("&");
   }
 
   /** Small steps replace the address; what one may want to go back from is pushed. */
@@ -307,27 +315,57 @@
       const control = form.elements[key];
       if (control) state[key] = control.value === "" ? DEFAULTS[key] : control.value;
     }
+    const beyond = ["least", "most"].filter((key) => state[key] !== inPercent(state[key]));
+    for (const key of beyond) state[key] = inPercent(state[key]);
+    sayOfRange(beyond.length ? "Whole numbers from 0 to 100: the nearest is taken." : "");
+  }
+
+  const inPercent = (text) => String(Math.min(100, Math.max(0, Math.round(Number(text)))));
+  const emptyRange = () => Number(state.least) > Number(state.most);
+
+  function sayOfRange(words) {
+    const said = words || (emptyRange() ? "Nothing lies between: the first is the greater one." : "");
+    const place = root.querySelector(".gallery-said");
+    if (place.textContent !== said) place.textContent = said;
   }
 
   function writeControls() {
     for (const key of Object.keys(DEFAULTS)) if (form.elements[key]) form.elements[key].value = state[key];
   }
 
-  /** Show what the address says, if it is about the gallery; a link elsewhere on the page also brings one here. */
-  function followAddress() {
-    const said = parse(location.hash);
-    if (!said) {
-      if (dialog.open) dialog.close(); // Back, to where no image was open
-      return false;
+  let keepsView = false; // whether the reader is on the way to another place by a link that says nothing of the gallery
+
+  /** Show what the address says. */
+  function followAddress(scrolling = "auto") {
+    const { place, view } = parse(location.hash);
+    if (keepsView) {
+      keepsView = false;
+      history.replaceState({ gallery: true }, "", address(place));
+      return;
     }
-    Object.assign(state, said);
-    writeControls();
-    update();
+    const changed = differs(view, state).some((key) => key !== "image");
+    Object.assign(state, view);
+    if (changed) {
+      writeControls();
+      sayOfRange("");
+      update();
+    }
     // Entries that we made come back by the browser's buttons, and the browser scrolls by itself then.
-    if (history.state?.gallery !== true) root.scrollIntoView();
+    if (history.state?.gallery !== true && (place === "gallery" || changed || moves(place))) goTo(place, scrolling);
     if (state.image) openImage(items.find((item) => item.id === state.image));
     else if (dialog.open) dialog.close();
-    return true;
+  }
+
+  /** Whether a place would move while one scrolls to it, as cards that are not made yet are above it. */
+  function moves(place) {
+    const element = document.getElementById(place);
+    return Boolean(element) && cards.size < chosen.length &&
+      Boolean(root.compareDocumentPosition(element) & Node.DOCUMENT_POSITION_FOLLOWING) && !root.contains(element);
+  }
+
+  function goTo(place, behavior) {
+    if (moves(place)) addCards(chosen.length);
+    document.getElementById(place)?.scrollIntoView({ behavior });
   }
 
   // ---------------------------------------------------------------------------------------------- filter and sort
@@ -345,7 +383,7 @@
   };
 
   function isChosen(item) {
-    // What is shown as 50 % counts as 50 %.
+    // What is shown as 50% counts as 50%.
     const confidence = Math.round(100 * item.confidence);
     return (
       (!state.true || item.true === chosenName("true")) &&
@@ -363,11 +401,15 @@
     const none = root.querySelector(".gallery-none");
     none.hidden = chosen.length > 0;
     if (!chosen.length) none.textContent = whyNone();
+    const paper = root.querySelector(".gallery-paper");
+    paper.textContent = `On paper: the first ${counted(Math.min(chosen.length, MOST_PAINTED))} of ${counted(chosen.length)}.`;
+    paper.hidden = chosen.length <= MOST_PAINTED;
     paintScales();
     fillGrid();
   }
 
   function whyNone() {
+    if (emptyRange()) return `No image is at least ${state.least}% and at most ${state.most}% sure: exchange the two.`;
     let words = "";
     if (state.true && state.predicted && state.true !== state.predicted) {
       words = `is ${quoted(chosenName("true"))} taken for ${quoted(chosenName("predicted"))}`;
@@ -377,10 +419,8 @@
     else if (state.predicted) words = `was taken for ${quoted(chosenName("predicted"))}`;
     const others = ["group", "result", "least", "most"].some((key) => state[key] !== DEFAULTS[key]);
     if (others) words = words ? `${words} and matches the other filters` : "matches all filters";
-    return (
-      `None of the ${counted(items.length)} explained images ${words}. ` +
-      "explain.select in the recipe says which images are explained."
-    );
+    const why = others ? "Reset shows all of them." : "explain.select in the recipe says which images are explained.";
+    return `None of the ${counted(items.length)} explained images ${words}. ${why}`;
   }
 
   // ---------------------------------------------------------------------------------------------------- the grid
@@ -388,6 +428,7 @@
   const cards = new Map(); // button of a card → { item, card, figures }
   const painted = new Map(); // button of a painted card → the opacity it has; the one painted longest ago first
   const inSight = new Set(); // buttons of cards near the window
+  const paper = matchMedia("print");
 
   const explainerNow = () => explainers.find(({ name }) => name === state.explainer);
   const buttons = () => [...cards.keys()];
@@ -419,12 +460,11 @@
     const button = make("button", { type: "button", tabindex: "-1" }, ...titleOf(item));
     const figures = [{ kind: "image" }, ...panelsOf(item, explainerNow())]
       .map((panel) => figureOf(item, panel, state.explainer));
-    const facts = item.right
-      ? [`confidence ${percent(item.confidence)}`]
-      : [`confidence ${percent(item.confidence)} · true class ${percent(item.true_probability)}`];
+    const sure = `confidence ${percent(item.confidence)}`;
+    const facts = item.remark || (item.right ? sure : `${sure} · true class ${percent(item.true_probability)}`);
     const card = make(
-      "li", { class: "gallery-card" },
-      make("h3", {}, button), make("p", {}, ...facts),
+      "li", { class: cards.size < MOST_PAINTED ? "gallery-card" : "gallery-card gallery-offpaper" },
+      make("h3", {}, button), make("p", {}, facts, " ", make("span", { class: "gallery-id" }, named(item.id))),
       make("div", { class: "gallery-tiles" }, ...figures.map(({ figure }) => figure)),
     );
     cards.set(button, { item, card, figures });
@@ -460,17 +500,24 @@
 
   let ahead = 0; // the task that paints ahead, if there is one
 
-  /** Paint the cards that are out of sight while there is nothing else to do: printing does not wait for it. */
+  /** Make and paint cards that are out of sight while there is nothing else to do: printing does not wait for it. */
   function paintAhead() {
     if (ahead) return;
     const idle = globalThis.requestIdleCallback ?? ((task) => setTimeout(task, 50));
     ahead = idle(() => {
       ahead = 0;
       const next = buttons().slice(0, MOST_PAINTED).find((button) => painted.get(button) !== state.opacity);
-      if (!next) return;
-      paintCard(next);
-      paintAhead();
+      if (next) {
+        paintCard(next);
+        paintAhead();
+      } else if (cards.size < Math.min(chosen.length, MOST_PAINTED)) addCards();
     });
+  }
+
+  /** As many cards as fit on paper. Pixels that were decoded ahead are painted before the browser goes on to print. */
+  function toPaper() {
+    if (cards.size < MOST_PAINTED) addCards(MOST_PAINTED);
+    buttons().slice(0, MOST_PAINTED).forEach(paintCard);
   }
 
   const nearby = new IntersectionObserver((entries) => {
@@ -479,7 +526,7 @@
       if (!cards.has(button)) continue; // of a grid that is gone
       if (isIntersecting) {
         inSight.add(button);
-        paintCard(button);
+        if (!paper.matches) paintCard(button); // what is in sight on the screen takes no pixels from what is printed
       } else inSight.delete(button);
     }
   }, { rootMargin: "400px" });
@@ -567,7 +614,7 @@
     const facts = [
       ["Predicted", [named(item.predicted), ` ${percent(item.confidence, 1)}`]],
       ["True", [named(item.true), ` ${percent(item.true_probability, 1)}`]],
-      ["Runner-up", [named(item.runner_up)]],
+      ["Runner-up", [named(item.runner_up), item.runner_up === item.true ? ` ${percent(item.true_probability, 1)}` : ""]],
       ...(item.group ? [["Group", [named(item.group)]]] : []),
       ["Image", [named(item.id)]],
       ...item.notes.map(([term, sentence]) => [term, [named(sentence)]]),
@@ -621,7 +668,7 @@
     state.image = "";
     const place = chosen.indexOf(current);
     if (place >= 0) focusCard(place);
-    if (parse(location.hash)?.image) remember(false);
+    if (parse(location.hash).view.image) remember(false);
   });
 
   // ---------------------------------------------------------------------------------------------------- curves
@@ -634,7 +681,7 @@
   }
 
   /** A line chart of an image's curves, with a legend and the same in words. */
-  function curvesOf(item, { metric, fraction, lines }) {
+  function curvesOf(item, { metric, fraction, lines, scores }) {
     const measured = lines
       .map(({ name, rows }, index) => ({ name, index, row: rows[item.index] }))
       .filter(({ row }) => row);
@@ -649,13 +696,14 @@
       return `${name}: from ${percent(known[0])} to ${percent(known.at(-1))}`;
     });
     const chart = drawn(
-      "svg", { viewBox: "0 0 300 156", role: "img", "aria-label": `${metric}. ${words.join("; ")}.` },
+      "svg", { viewBox: "0 0 300 160", role: "img", "aria-label": `${metric}. ${words.join("; ")}.` },
       ...[low, (low + high) / 2, high].flatMap((value) => [
         drawn("line", { class: "gallery-rule", x1: x(0), x2: x(1), y1: y(value), y2: y(value) }),
         drawn("text", { x: x(0) - 6, y: y(value) + 4, "text-anchor": "end" }, percent(value)),
       ]),
-      ...[0, 0.5, 1].map((value) => drawn("text", { x: x(value), y: 132, "text-anchor": "middle" }, percent(value))),
-      drawn("text", { x: x(0.5), y: 150, "text-anchor": "middle" }, "pixels replaced, or put back"),
+      ...[[0, "start"], [0.5, "middle"], [1, "end"]].map(([value, anchor]) =>
+        drawn("text", { x: x(value), y: 136, "text-anchor": anchor }, percent(value))),
+      drawn("text", { x: x(0.5), y: 153, "text-anchor": "middle" }, "part of the image that is replaced"),
       ...measured.map(({ index, row }) =>
         drawn("path", { class: `gallery-curve gallery-curve-${index % 4}`, d: pathOf(fraction, row, x, y) })),
     );
@@ -667,9 +715,12 @@
       );
       legend.append(make("li", {}, swatch, named(name)));
     }
+    const score = scores?.[item.index] ?? null;
+    const said = score === null ? [] : [". ", named(metric), ` of this image: ${score.toFixed(3)}`];
     return make(
       "figure", { class: "gallery-chart" },
-      make("figcaption", {}, "probability of the predicted class (", named(metric), ")"), chart, legend,
+      make("figcaption", {}, "probability of the predicted class while the image is replaced, pixel by pixel", ...said),
+      chart, legend,
     );
   }
 
@@ -695,25 +746,39 @@
     if (event.target.name === "opacity") repaintSoon();
     else update();
   });
-  form.addEventListener("change", (event) => remember(!["range", "number"].includes(event.target.type)));
+  form.addEventListener("change", (event) => {
+    if (event.target.type === "number") writeControls(); // what was not taken is not left standing
+    remember(!["range", "number"].includes(event.target.type));
+  });
   form.addEventListener("reset", (event) => {
     event.preventDefault();
     Object.assign(state, DEFAULTS);
     writeControls();
+    sayOfRange("");
     update();
     remember(true);
   });
-  addEventListener("hashchange", followAddress);
-  addEventListener("beforeprint", () => buttons().slice(0, MOST_PAINTED).forEach(paintCard));
-  // To follow a link to where one is already is no change of the address, so the browser does nothing.
-  document.addEventListener("click", ({ target }) => {
-    const link = target.closest('a[href^="#gallery"]');
-    if (link && new URL(link.getAttribute("href"), location).hash === location.hash) root.scrollIntoView();
+  addEventListener("hashchange", () => followAddress());
+  addEventListener("beforeprint", toPaper);
+  paper.addEventListener("change", () => (paper.matches ? toPaper() : inSight.forEach(paintCard)));
+  document.addEventListener("click", ({ target, ctrlKey, metaKey, shiftKey }) => {
+    const link = target.closest('a[href^="#"]');
+    if (!link || ctrlKey || metaKey || shiftKey) return; // with a key it opens elsewhere
+    const hash = new URL(link.getAttribute("href"), location).hash;
+    const { place } = parse(hash);
+    if (place !== "gallery") {
+      // The browser scrolls there by itself; the address is to go on saying what is seen.
+      if (moves(place)) addCards(chosen.length);
+      keepsView = hash !== location.hash && differs(state, DEFAULTS).length > 0;
+    } else if (hash === location.hash) root.scrollIntoView(); // no change of the address: the browser does nothing
   });
 
   root.style.setProperty("--gallery-ratio", `${pictures.width} / ${pictures.height}`);
   root.classList.toggle("gallery-pixels", Math.max(pictures.width, pictures.height) <= SMALL);
   form.hidden = false;
   root.querySelector(".gallery-line").hidden = false;
-  if (!followAddress()) update();
+  update();
+  followAddress("instant");
+  // By now the browser has scrolled as far as there was a page; the way there need not be seen.
+  addEventListener("load", () => { if (parse(location.hash).place !== "gallery") goTo(parse(location.hash).place, "instant"); });
 })();

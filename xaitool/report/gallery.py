@@ -11,7 +11,7 @@ import json
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
 import matplotlib
@@ -38,7 +38,9 @@ class Item:
     """An explained image: what it is and what it was taken for.
 
     confidence: the predicted class's probability; runner_up: the class that comes second. group: of mistakes that are
-    alike, say. notes: (term, sentence), shown where the image is seen by itself.
+    alike, say. notes: (term, sentence), shown where the image is seen by itself. models: where the maps are those of
+    several models, each model's name, which is the target of its maps, and the class that its map of this image is
+    for. remark: what the card says instead of how sure the model is.
     """
 
     id: str
@@ -49,6 +51,8 @@ class Item:
     runner_up: str
     group: str = ""
     notes: Sequence[tuple[str, str]] = ()
+    models: Mapping[str, str] = field(default_factory=dict)
+    remark: str = ""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,14 @@ class ImageCurves:
     """What a model still believes of each image while its pixels are replaced.
 
     fraction: of pixels replaced, S values from 0 to 1. lines: name -> N×S probabilities of the predicted class, a row
-    of NaN where nothing was measured. metric: what they were measured by.
+    of NaN where nothing was measured. metric: what they were measured by. scores: N of them, NaN where there is none;
+    or none at all.
     """
 
     fraction: Sequence[float]
     lines: Mapping[str, Array]
     metric: str
+    scores: Sequence[float] = ()
 
 
 def gallery(
@@ -77,8 +83,9 @@ def gallery(
     """The part of a page that shows N explained images.
 
     pictures: N×H×W×3 uint8. maps: explainer -> target -> N×h×w floats, where a target is ``"predicted"``, ``"true"``,
-    ``"runner_up"`` or a class. curves: by explainer. classes, groups: what can be chosen, in order; left out, what
-    there is, sorted. budget: bytes that the part may take; see :func:`xaitool.report.sprites.fit`.
+    ``"runner_up"``, a class or a model of the items'. curves: by explainer. classes, groups: what can be chosen, in
+    order; left out, what there is, sorted. budget: bytes that the part may take; see
+    :func:`xaitool.report.sprites.fit`.
     Raises ValueError where something is not given for each of the images.
     """
     curves = curves or {}
@@ -170,6 +177,7 @@ def _curves(curves: Mapping[str, ImageCurves], count: int) -> list[dict[str, Any
             "metric": each.metric,
             "fraction": [_number(value) for value in each.fraction],
             "lines": [{"name": name, "rows": [_row(row) for row in of[:count]]} for name, of in each.lines.items()],
+            "scores": [_number(value) for value in each.scores[:count]],
         }
         for label, each in curves.items()
     ]

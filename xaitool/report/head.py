@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import io
-from datetime import datetime
+import shlex
+from collections.abc import Iterator
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from xaitool import findings
+from xaitool.accuracy import Accuracy, with_bounds
+from xaitool.counting import counted
 from xaitool.durations import duration
+from xaitool.percent import percent
 from xaitool.report.model import Thumbnail
 from xaitool.report.wording import trust
 from xaitool.summary import Summary
@@ -27,21 +32,40 @@ def sentence(run: Run) -> str:
     if not run.tested:
         stage = run.journal["stage"]
         return f"The run did not come to its test results{f': it ended in stage {stage}' if stage else ''}."
-    summary = Summary.of(run)
-    said = f"{summary.accuracy:.2%} of {summary.images:,} test images are classified correctly"
+    summary, accuracy = Summary.of(run), Accuracy.of(run.metrics)
+    images, right = f"{accuracy.share.n:,} test images", percent(accuracy.share.mean, 2)
+    if accuracy.share.n == 1:
+        said = f"The one test image is classified {'in' if summary.misclassified else ''}correctly"
+    else:
+        said = f"{right} of {images} are classified correctly"
+    if not accuracy.beats_chance:
+        how = "is worse than" if accuracy.share.high < accuracy.chance else "cannot be told from"
+        said += f", which {how} {accuracy.guess()} ({percent(accuracy.chance)})"
     if worst := summary.commonest_confusion:
-        said += (
-            f"; the commonest mistake is to take “{worst.true}” for “{worst.predicted}” "
-            f"({worst.count:,} time{'s' * (worst.count != 1)})"
-        )
+        commonest = "one of the commonest mistakes" if worst.tied else "the commonest mistake"
+        said += f"; {commonest} is to take “{worst.true}” for “{worst.predicted}” ({worst.times()})"
     return " ".join(filter(None, [f"{said}.", trust(run.judged)]))
 
 
 def warnings(run: Run) -> list[str]:
     """What speaks against believing the model or the maps, in plain words."""
-    state, why = run.journal["state"], run.journal["error"]
-    broken = [f"the run has {'failed' if state == 'failed' else 'been interrupted'}: {why}"]
-    return [*(broken if state in ("failed", "interrupted") else []), *findings.warnings(run)]
+    return [*_ended(run), *findings.warnings(run)]
+
+
+def _ended(run: Run) -> Iterator[str]:
+    """How a run ended that did not end well, and what to do."""
+    state, stage, why = (run.journal[each] for each in ("state", "stage", "error"))
+    during = f" in stage {stage}" if stage else ""
+    go_on = f"to go on: xaitool run --resume {shlex.quote(str(run.folder.absolute()))}"
+    match state:
+        case "failed" if run.complete:  # an explainer fell short: nothing is left to do
+            yield f"the run has failed: {why}"
+        case "failed":
+            yield f"the run has failed{during}: {why}; {go_on} (with another setting: add --set KEY=VALUE --force)"
+        case "interrupted":
+            yield f"the run has been interrupted{during}; {go_on}"
+        case "running" if stage != "report":
+            yield f"the run was still going on{during} when this page was made, or was killed there; {go_on}"
 
 
 def good_news(run: Run) -> list[str]:
@@ -53,23 +77,24 @@ def facts(run: Run) -> list[tuple[str, str]]:
     """The figures at a glance."""
     stages, found = run.journal["stages"], []
     if run.tested:
-        metrics = run.metrics
+        metrics, accuracy = run.metrics, Accuracy.of(run.metrics)
         found += [
-            ("Test accuracy", f"{metrics['accuracy']:.2%}"),
+            ("Test accuracy (95% interval)", with_bounds(accuracy.share, 2)),
+            ("Chance (always naming one class)", percent(accuracy.chance)),
             ("Misclassified", f"{metrics['misclassified']:,} of {metrics['images']:,}"),
-            ("Calibration error", f"{metrics['calibration']['ece']:.1%}"),
+            ("Calibration error", percent(metrics["calibration"]["ece"])),
         ]
-    if run.trained or not run.trains:
+    if run.trained or (not run.trains and "evaluate" in stages):
         found.append(("Training", _training(run)))
     whole = sum(each.get("seconds", 0) for name, each in stages.items() if name != "report")
-    return [*found, ("Whole run", duration(whole)), ("Device", run.environment["device"])]
+    return [*found, ("Until this report", duration(whole))]
 
 
 def _training(run: Run) -> str:
     if not run.trains:
         return "none in this run"
-    epochs = len(run.history)
-    return f"{epochs} epoch{'s' * (epochs != 1)}, {duration(run.journal['stages']['fit']['seconds'])}"
+    time = duration(run.journal["stages"]["fit"]["seconds"]).replace(" ", "\u00a0")  # a number keeps its unit
+    return f"{counted(len(run.history), 'epoch')}, {time}"
 
 
 def thumbnails(run: Run) -> list[Thumbnail]:
@@ -81,7 +106,7 @@ def thumbnails(run: Run) -> list[Thumbnail]:
         Thumbnail(
             content=_small(run.images[place]),
             alt=f"{run.explained[place]['true']} taken for {run.explained[place]['predicted']}",
-            link=f"#gallery&image={quote(run.explained[place]['id'])}",
+            link=image_link(run.explained[place]["id"]),
             side=max(run.images.shape[1:3]),
         )
         for place in wrong
@@ -89,9 +114,15 @@ def thumbnails(run: Run) -> list[Thumbnail]:
 
 
 def created(run: Run) -> str:
-    """When the run began: ``22 November 2026, 09:42``."""
+    """When the run began: ``22 November 2026, 09:42 UTC+01:00``, the zone being the machine's."""
     moment = datetime.fromisoformat(run.journal["started"])
-    return f"{moment.day} {moment:%B %Y, %H:%M}"
+    zone = f" {timezone(offset)}" if (offset := moment.utcoffset()) is not None else ""
+    return f"{moment.day} {moment:%B %Y, %H:%M}{zone}"
+
+
+def image_link(name: str) -> str:
+    """The view of the gallery with one image, by its id."""
+    return f"#gallery&image={quote(name)}"
 
 
 def quote(text: str) -> str:

@@ -8,6 +8,14 @@ from pathlib import Path
 from xaitool.errors import FolderError
 from xaitool.results import Run
 
+# What became of a run, in words.
+STATES = {
+    "running": "is running",
+    "finished": "is finished",
+    "failed": "has failed",
+    "interrupted": "was interrupted",
+}
+
 
 def locate(path: Path) -> Run:
     """The run in a folder, or the newest finished one among those below it (``runs`` or ``runs/NAME``).
@@ -24,7 +32,8 @@ def locate(path: Path) -> Run:
         raise FolderError(f"{path} is not a run's folder, and holds none: there is no run.json in it")
     finished = [run for run in below if run.complete]
     if not finished:
-        raise FolderError(f"none of the {len(below)} runs in {path} is finished; name the run's own folder to take one")
+        none = f"none of the {len(below)} runs in {path} is" if len(below) > 1 else f"the one run in {path} is not"
+        raise FolderError(f"{none} finished; name the run's own folder to take one")
     return max(finished, key=_began)
 
 
@@ -33,9 +42,9 @@ def tested(run: Run) -> Run:
     missing = [name for name in ("metrics.json", "predictions.csv") if not (run.folder / name).is_file()]
     if missing or not run.tested:
         state, stage = run.journal["state"], run.journal.get("stage")
-        got = f"{state} in stage {stage}" if stage else state
+        got = f"{STATES[state]} in stage {stage}" if stage else STATES[state]
         lacks = f" ({' and '.join(missing)})" if missing else ""
-        raise FolderError(f"{run.folder} has no test results{lacks}: the run is {got}")
+        raise FolderError(f"{run.folder} has no test results{lacks}: the run {got}")
     return run
 
 

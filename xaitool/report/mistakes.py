@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,6 +10,9 @@ import numpy as np
 from markupsafe import Markup
 
 from xaitool import figures
+from xaitool.accuracy import with_bounds
+from xaitool.judge.intervals import proportion
+from xaitool.percent import percent
 from xaitool.report.drawing import Drawing
 from xaitool.report.head import quote
 from xaitool.report.model import Section, Table
@@ -25,9 +29,13 @@ _SHADES = 5
 
 @dataclass(frozen=True)
 class _Cell:
-    """One pair of true and predicted class: the count, its shade, and the view of the gallery that it leads to."""
+    """One pair of true and predicted class: how many images, how many of them are explained, and the cell's shade.
+
+    link: to the view of the gallery with the explained ones; empty where there are none.
+    """
 
     count: int
+    explained: int
     true: str
     predicted: str
     shade: str
@@ -42,7 +50,8 @@ def mistakes_sections(run: Run, draw: Drawing) -> list[Section]:
     classes, counts = list(metrics["per_class"]), np.array(metrics["confusion"])
     draw.keep("confusion_matrix", figures.confusion_matrix(counts, classes))
     wrong = metrics["misclassified"]
-    text = f"{wrong:,} of {metrics['images']:,} test images get the wrong class." if wrong else "There are none."
+    get = "image gets" if metrics["images"] == 1 else "images get"
+    text = f"{wrong:,} of {metrics['images']:,} test {get} the wrong class." if wrong else "There are no mistakes."
     calibration = metrics["calibration"]
     diagram = draw.chart(
         "reliability",
@@ -51,15 +60,19 @@ def mistakes_sections(run: Run, draw: Drawing) -> list[Section]:
         "In each bar, the images whose predicted class has about this probability: how many of them are right. Bars "
         "below the dashed line: the model is surer than it should be.",
     )
+    explained = Counter((each["true"], each["predicted"]) for each in run.explained) if run.explains else Counter()
     parts = [
         Section(
             "What is taken for what",
-            "A number leads to its images among those that are explained.",
-            html=_pairs(counts, classes),
+            "A number with a line under it leads to its images among those that are explained." * bool(explained),
+            html=_pairs(counts, classes, explained),
         ),
-        Section("Class by class", table=_per_class(metrics["per_class"])),
+        Section("Class by class", "In brackets: 95% intervals.", table=_per_class(metrics["per_class"])),
         Section(
             "Is the model as sure as it is right?",
+            "Of the images that it is 80% sure of, a calibrated model gets 80% right. The calibration error is how far "
+            "accuracy and confidence are apart in the bins below, on the average over all images: "
+            f"{percent(calibration['ece'])}.",
             figures=[diagram],
             parts=[Section("The figures", table=_bins(calibration), folded=True)],
         ),
@@ -67,38 +80,41 @@ def mistakes_sections(run: Run, draw: Drawing) -> list[Section]:
     return [Section("Where does it fail?", text, parts=parts, name="mistakes")]
 
 
-def _pairs(counts: Any, classes: list[str]) -> Markup:
+def _pairs(counts: Any, classes: list[str], explained: Counter[tuple[str, str]]) -> Markup:
+    def cell(row: int, column: int) -> _Cell:
+        return _cell(counts, row, column, classes[row], classes[column], explained)
+
     if len(classes) > _MOST_CLASSES:
         commonest = sorted(
-            (_cell(counts, classes, int(row), int(column)) for row, column in np.argwhere(counts) if row != column),
+            (cell(int(row), int(column)) for row, column in np.argwhere(counts) if row != column),
             key=lambda cell: -cell.count,
         )
         return part("confusion_pairs.html", cells=commonest[:_LISTED], pairs=len(commonest))
-    rows = [[_cell(counts, classes, row, column) for column in range(len(classes))] for row in range(len(classes))]
+    rows = [[cell(row, column) for column in range(len(classes))] for row in range(len(classes))]
     return part("confusion.html", classes=classes, rows=rows)
 
 
-def _cell(counts: Any, classes: list[str], row: int, column: int) -> _Cell:
+def _cell(counts: Any, row: int, column: int, true: str, predicted: str, explained: Counter[tuple[str, str]]) -> _Cell:
     """The diagonal has shades of its own: it would outshine the mistakes."""
     count, right = int(counts[row, column]), row == column
     mistakes = counts * ~np.eye(len(counts), dtype=bool)
     most = counts.sum(1).max() if right else mistakes.max()
     shade = f"{'right' if right else 'wrong'}-{int(np.ceil(_SHADES * count / most))}" if count else "none"
-    true, predicted = classes[row], classes[column]
     link = f"#gallery&true={quote(true)}&predicted={quote(predicted)}"
-    return _Cell(count, true, predicted, shade, link)
+    shown = explained[true, predicted]
+    return _Cell(count, shown, true, predicted, shade, link if shown else "")
 
 
 def _per_class(per_class: dict[str, Any]) -> Table:
     def share(value: float, of: int) -> str:
-        return f"{value:.1%}" if of else "–"
+        return with_bounds(proportion(round(value * of), of))
 
     rows = [
         (
             name,
             share(each["recall"], each["images"]),
             share(each["precision"], each["predicted"]),
-            share(each["confidence"], each["predicted"]),
+            percent(each["confidence"]) if each["predicted"] else "–",
             f"{each['images']:,}",
             f"{each['predicted']:,}",
         )
@@ -113,8 +129,8 @@ def _bins(calibration: dict[str, Any]) -> Table:
         (
             f"{each['low']:.0%} to {each['high']:.0%}",
             f"{each['images']:,}",
-            f"{each['accuracy']:.1%}",
-            f"{each['confidence']:.1%}",
+            percent(each["accuracy"]),
+            percent(each["confidence"]),
         )
         for each in calibration["bins"]
         if each["images"]

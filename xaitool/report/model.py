@@ -26,7 +26,7 @@ class FigureItem:
 
 @dataclass(frozen=True)
 class Table:
-    """Rows of as many cells as there are columns, all of them text already."""
+    """Rows of as many cells as there are columns, all of them text already; a cell with a link in it is Markup."""
 
     columns: Sequence[str]
     rows: Sequence[Sequence[str]]
@@ -75,8 +75,8 @@ class ReportData:
 
     sentence: the outcome in one line. good_news: what was looked for and is not there.
     warnings: what a reader should know before he believes it. facts: (label, value)
-    for the head: test accuracy, epochs, device, duration, …. created: date and time, as they are to be
-    printed. commit: of the repository that the run was started in, if any.
+    for the head: test accuracy, epochs, duration, …. created: date and time, as they are to be printed. device: what
+    it ran on. commit: of the repository that the run was started in, if any.
     """
 
     name: str
@@ -88,4 +88,5 @@ class ReportData:
     thumbnails: Sequence[Thumbnail] = ()
     sections: Sequence[Section] = ()
     footer: str = ""
+    device: str = ""
     commit: str = ""

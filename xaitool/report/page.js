@@ -24,3 +24,30 @@ async function copied(source) {
   getSelection().selectAllChildren(source);
   return false;
 }
+
+// What can be scrolled sideways fades out where there is more of it.
+const sideways = document.querySelectorAll(".wide, .chart, .picture, pre");
+const fade = (box) => {
+  const hidden = box.scrollWidth - box.clientWidth; // a pixel less may be rounding
+  box.classList.toggle("more-before", box.scrollLeft > 1);
+  box.classList.toggle("more-after", box.scrollLeft < hidden - 1);
+};
+const resized = new ResizeObserver((entries) => entries.forEach(({ target }) => fade(target)));
+for (const box of sideways) {
+  resized.observe(box);
+  box.addEventListener("scroll", () => fade(box), { passive: true });
+}
+
+// On paper nothing can be unfolded: what is folded is open while the page is printed.
+let unfolded = [];
+const unfold = () => {
+  unfolded.push(...document.querySelectorAll("details:not([open])"));
+  for (const each of unfolded) each.open = true;
+};
+const refold = () => {
+  for (const each of unfolded) each.open = false;
+  unfolded = [];
+};
+addEventListener("beforeprint", unfold);
+addEventListener("afterprint", refold);
+matchMedia("print").addEventListener("change", ({ matches }) => (matches ? unfold() : refold()));

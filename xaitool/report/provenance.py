@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
+from xaitool.counting import counted
 from xaitool.masking import masked, masked_command
 from xaitool.recipe.lock import dump
 from xaitool.report.model import Section, Table
@@ -43,18 +45,25 @@ def recipe_shown(run: Run) -> str:
 
 def _environment(run: Run) -> Table:
     found = run.environment
+    times = len(run.journal.get("resumed", []))
     rows = [
         ("Command", shlex.join(masked_command(found["command"]))),
+        *([("Gone on with", f"{counted(times, 'time')}; the recipe is that of the last")] if times else []),
         ("Commit", found["commit"] or "none: it was not started in a git repository"),
         ("Seed", str(run.settings["seed"])),
         *([("Data fingerprint", run.journal["stages"]["data"]["fingerprint"])] if run.did("data") else []),
         ("Device", found["device"]),
         ("Python", found["python"]),
         ("Platform", found["platform"]),
-        ("CPU", f"{found['cpu']['machine']}, {found['cpu']['cores']} cores, {found['cpu']['threads']} threads"),
+        ("CPU", cpu_of(found["cpu"])),
     ]
     rows += [(name, str(found[key])) for name, key in (("CUDA", "cuda"), ("cuDNN", "cudnn")) if found[key]]
     return Table(("What", "Which"), rows)
+
+
+def cpu_of(cpu: Mapping[str, Any]) -> str:
+    """``x86_64, 2 cores, 1 thread``."""
+    return f"{cpu['machine']}, {counted(cpu['cores'], 'core')}, {counted(cpu['threads'], 'thread')}"
 
 
 def _versions(locked: dict[str, Any]) -> Table:

@@ -24,7 +24,9 @@ def readable(*runs: Run) -> Iterator[None]:
     except (LookupError, TypeError, ValueError, AttributeError, ArithmeticError) as error:
         where = " or ".join(str(run.folder) for run in runs)
         what = f"it lacks {error}" if isinstance(error, KeyError) else f"{type(error).__name__}: {error}"
-        raise FolderError(f"{where} was made by another version of xaitool, or changed: {what}") from error
+        raise FolderError(
+            f"{where} was made by another version of xaitool, or changed, or is being written: {what}"
+        ) from error
     except XaitoolError as error:
         if isinstance(error, FolderError):
             raise

@@ -31,7 +31,7 @@ def _effect(effect: Effect, target: str) -> Section:
         row("Accuracy, images of other classes", effect.others),
         row(f"Other classes taken for “{target}”", effect.taken, _between(rise, _points)),
     ]
-    columns = ("Test images", "Without the patch", "With the patch", "Change in points", "95 % interval")
+    columns = ("Test images", "Without the patch", "With the patch", "Change in points", "95% interval")
     text = (
         "The same test images twice: nothing but the patch is different. What decides is how many images of other "
         f"classes ({rise.n:,} of them) it turns into “{target}”, and how many of “{target}” ({gain.n:,}) are only "
@@ -56,7 +56,7 @@ def _pointing(finding: Finding) -> Iterator[Section]:
         for label, each in finding.pointing.items()
     ]
     columns = (
-        "Explainer", "Evidence on the patch", "95 % interval", "Chance", "Times chance", "95 % interval", "Images",
+        "Explainer", "Evidence on the patch", "95% interval", "Chance", "Times chance", "95% interval", "Images",
         "Shows it",
     )  # fmt: skip
     text = (

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from xaitool import figures
+from xaitool.counting import counted
 from xaitool.durations import duration
+from xaitool.percent import percent
 from xaitool.report.drawing import Drawing
 from xaitool.report.model import FigureItem, Section, Table
 
@@ -59,6 +61,8 @@ def _said(run: Run, history: list[dict[str, Any]]) -> str:
         return _best_and_last(history)
     if history:
         return f"The training was broken off after {_epochs_of(history)}."
+    if run.trains and "fit" in run.journal["stages"]:
+        return "The training did not come to the end of its first epoch."
     if run.trains:
         return "The run did not come to its training."
     weights = run.journal["stages"]["model"]["weights"]
@@ -68,31 +72,35 @@ def _said(run: Run, history: list[dict[str, Any]]) -> str:
 def _best_and_last(history: list[dict[str, Any]]) -> str:
     best = max(history, key=lambda epoch: epoch["test_accuracy"])
     last = history[-1]
-    trained = f"on the training images, as they were augmented, {last['train_accuracy']:.2%}"
+    trained = f"on the training images, as they were augmented, {percent(last['train_accuracy'], 2)}"
+    tested = f"{percent(last['test_accuracy'], 2)} on the test images"
+    if len(history) == 1:
+        return f"After its only epoch: {tested}; {trained}."
     if best is last or best["test_accuracy"] == last["test_accuracy"]:
-        tested = f"{last['test_accuracy']:.2%} on the test images"
         return f"The last of {_epochs_of(history)} is also the best: {tested}; {trained}."
     return (
-        f"The model is that of the last of {_epochs_of(history)}, with {last['test_accuracy']:.2%} on the test images; "
-        f"{trained}. The best was epoch {best['epoch']} with {best['test_accuracy']:.2%}; choosing it afterwards would "
-        "flatter the model."
+        f"The model is that of the last of {_epochs_of(history)}, with {tested}; {trained}. The best was epoch "
+        f"{best['epoch']} with {percent(best['test_accuracy'], 2)}; choosing it afterwards would flatter the model."
     )
 
 
 def _epochs_of(history: list[dict[str, Any]]) -> str:
-    return f"{len(history)} epoch{'s' * (len(history) != 1)}"
+    return counted(len(history), "epoch")
 
 
 def _epochs(history: list[dict[str, Any]]) -> Table:
-    columns = ("Epoch", "Learning rate", "Training loss", "Training accuracy", "Test loss", "Test accuracy", "Seconds")
+    columns = (
+        "Epoch", "Learning rate at its end", "Training loss", "Training accuracy", "Test loss", "Test accuracy",
+        "Seconds",
+    )  # fmt: skip
     rows = [
         (
             str(each["epoch"]),
             f"{each['lr']:.3g}",
             loss_text(each["train_loss"]),
-            f"{each['train_accuracy']:.2%}",
+            percent(each["train_accuracy"], 2),
             loss_text(each["test_loss"]),
-            f"{each['test_accuracy']:.2%}",
+            percent(each["test_accuracy"], 2),
             f"{each['seconds']:.1f}",
         )
         for each in history

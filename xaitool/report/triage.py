@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from markupsafe import Markup
 
 from xaitool import figures
 from xaitool.report.drawing import Drawing
+from xaitool.report.head import image_link
 from xaitool.report.model import Section, Table
 
 if TYPE_CHECKING:
@@ -24,7 +27,8 @@ def triage_sections(run: Run, draw: Drawing) -> list[Section]:
         return []
     if draw.keeps:
         _keep_differences(run, draw, triage["explainer"])
-    parts = [*_groups(triage["groups"]), _most_confident(run.mistakes)]
+    shown = {each["id"] for each in run.explained} if run.explains else set()
+    parts = [*_groups(triage["groups"], shown), _most_confident(run.mistakes, shown, triage["label_noise"])]
     terms = list(triage["topics"].items())
     return [Section("Why is it wrong?", triage["opening"], terms=terms, parts=parts, name="triage")]
 
@@ -48,9 +52,20 @@ def _keep_differences(run: Run, draw: Drawing, explainer: str) -> None:
     draw.keep("triage_differences", drawn)
 
 
-def _groups(groups: list[dict[str, Any]]) -> list[Section]:
+def _image(name: str, shown: Collection[str]) -> str:
+    """An image's id: a link to it, where the gallery has it."""
+    return Markup('<a href="{}">{}</a>').format(image_link(name), name) if name in shown else name
+
+
+def _groups(groups: list[dict[str, Any]], shown: Collection[str]) -> list[Section]:
     rows = [
-        (each["name"], f"{each['size']:,}", f"{each['confidence']:.1%}", ", ".join(each["examples"])) for each in groups
+        (
+            each["name"],
+            f"{each['size']:,}",
+            f"{each['confidence']:.1%}",
+            Markup(", ").join(_image(name, shown) for name in each["examples"]),
+        )
+        for each in groups
     ]
     if not rows:
         return []
@@ -60,32 +75,37 @@ def _groups(groups: list[dict[str, Any]]) -> list[Section]:
 
 _COLUMNS = (
     "Image", "True", "Predicted", "Confidence", "Margin", "Without the predicted class's evidence",
-    "With the true class's evidence alone", "Likely label noise, a guess",
+    "With the true class's evidence alone",
 )  # fmt: skip
+_SUSPECTED = "Likely label noise, a guess"
 
 
-def _most_confident(mistakes: list[dict[str, str]]) -> Section:
-    """The mistakes with the largest margin."""
-    listed = sorted(mistakes, key=lambda each: -float(each["margin"]))[:_LISTED]
+def _most_confident(mistakes: list[dict[str, str]], shown: Collection[str], noise: Mapping[str, Any]) -> Section:
+    """The mistakes that the model is surest of."""
+    listed = sorted(mistakes, key=lambda each: (-float(each["confidence"]), -float(each["margin"])))[:_LISTED]
+
+    suspected = bool(noise["suspect"]) and not noise.get("withheld")
 
     def decided(found: str, true: str) -> str:
         return f"{found or 'no map'}{' (right)' if found == true else ''}"
 
     rows = [
         (
-            each["id"],
+            _image(each["id"], shown),
             each["true"],
             each["predicted"],
             f"{float(each['confidence']):.1%}",
             f"{float(each['margin']):.3f}",
             decided(each["without_predicted_evidence"], each["true"]),
             decided(each["with_true_evidence_alone"], each["true"]),
-            each["likely_label_noise"].replace("a guess: ", "perhaps "),
+            *([each["likely_label_noise"].replace("a guess: ", "perhaps ")] if suspected else []),
         )
         for each in listed
     ]
-    text = (
-        f"The {len(rows)} with the largest margin, which is the predicted class's probability less the true one's. "
-        f"triage.csv has all {len(mistakes):,} mistakes."
-    )
-    return Section("The most confident mistakes", text, table=Table(_COLUMNS, rows))
+    text = [
+        f"The {len(rows):,} that the model is surest of." if len(rows) > 1 else "",
+        "The margin is the predicted class's probability less the true one's.",
+        f"triage.csv has all {len(mistakes):,} mistakes." if len(mistakes) > len(rows) else "",
+    ]
+    columns = (*_COLUMNS, *([_SUSPECTED] if suspected else []))
+    return Section("The most confident mistakes", " ".join(filter(None, text)), table=Table(columns, rows))

@@ -21,6 +21,7 @@ from xaitool.report.wording import (
     bounds,
     explained_verdict,
     is_signed,
+    meaning,
     number,
 )
 
@@ -35,8 +36,8 @@ Judgements = Mapping[str, Judgement]
 _OWN = "its own maps"
 
 
-def verdict_sections(judged: Judged, add: AddFigure) -> list[Section]:
-    """The section, where there is anything to say."""
+def verdict_sections(judged: Judged, add: AddFigure, summaries: Mapping[str, str] | None = None) -> list[Section]:
+    """The section, where there is anything to say. summaries: of metrics, one line each, by their labels."""
     if not (judged.judgements or judged.choices or judged.failed):
         return []
     terms = [(label, explained_verdict(each, judged.choices.get(label))) for label, each in judged.judgements.items()]
@@ -45,9 +46,15 @@ def verdict_sections(judged: Judged, add: AddFigure) -> list[Section]:
         *_scores(judged.judgements),
         *_controls(judged.judgements, add),
         *_layers(judged, add),
-        Section("What the words mean", terms=MEANINGS, folded=True),
+        Section("What the words mean", terms=[*MEANINGS, *_metrics(judged.judgements, summaries or {})], folded=True),
     ]
     return [Section("Can the explanations be trusted?", _on_what(judged), terms=terms, parts=parts, name="trust")]
+
+
+def _metrics(judgements: Judgements, summaries: Mapping[str, str]) -> list[tuple[str, str]]:
+    """What each metric asks, and how."""
+    measures = {each.metric: each for judgement in judgements.values() for each in judgement.measures}
+    return [(f"{name}, a metric", meaning(each, summaries.get(name, ""))) for name, each in measures.items()]
 
 
 def layers_in_use(choices: Mapping[str, Choice]) -> str:
@@ -59,9 +66,10 @@ def _on_what(judged: Judged) -> str:
     counts = [each.images for judgement in judged.judgements.values() for each in judgement.measures]
     if not counts:
         return "No explainer was judged."
-    apart = " Layers were compared on other images." if judged.choices else ""
+    compared = any(each.scores for each in judged.choices.values())
+    apart = " Layers were compared on other images." if compared else ""
     said = f"Measured on {max(counts):,} test images, whether the model is right about them or not."
-    return f"{said}{apart} In square brackets: 95 % intervals."
+    return f"{said}{apart} In square brackets: 95% intervals."
 
 
 def _scores(judgements: Judgements) -> Iterator[Section]:
@@ -72,12 +80,40 @@ def _scores(judgements: Judgements) -> Iterator[Section]:
         found = [(label, each) for label, one in judgements.items() for each in one.measures if each.metric == metric]
         rows += [_score_row(label, each, first=place == 0) for place, (label, each) in enumerate(found)]
     if rows:
-        caption = "Where several metrics are of one aspect, the first decides the verdict."
-        yield Section("All scores", caption, table=Table(_SCORE_COLUMNS, rows))
+        said = [
+            "Where several metrics are of one aspect, the first decides the verdict.",
+            "Chance is what a map that knows nothing scores.",
+            *_without_chance(judgements),
+        ]
+        yield Section("All scores", " ".join(said), table=Table(_SCORE_COLUMNS, rows))
+
+
+# Why a metric of this aspect has no chance level.
+_WITHOUT_CHANCE = {
+    "faithfulness": "whose level depends on the images: the controls below stand for it",
+    "model": "which compares the explainer's maps with one another",
+    "class": "which compares the explainer's maps with one another",
+    "localisation": "which does not give it",
+    "stability": "which compares a map with itself",
+    "complexity": "of which neither high nor low is better",
+}
+
+
+def _without_chance(judgements: Judgements) -> Iterator[str]:
+    """A sentence on the metrics that have no chance level, those of one reason together."""
+    measures = [each for judgement in judgements.values() for each in judgement.measures]
+    known = {each.metric for each in measures if each.chance is not None}
+    reasons: dict[str, dict[str, None]] = {}
+    for each in measures:
+        if each.metric not in known:
+            reasons.setdefault(_WITHOUT_CHANCE[each.aspect], {})[each.metric] = None
+    if reasons:
+        said = "; ".join(f"{listed(list(names))}, {why}" for why, names in reasons.items())
+        yield f"There is no such level for {said}."
 
 
 _SCORE_COLUMNS = (
-    "Metric", "Aspect", "Explainer", "Score", "95 % interval", "Images", "Better is", "Chance", "Left out",
+    "Metric", "Aspect", "Explainer", "Score", "95% interval", "Images", "Better is", "Chance", "Left out",
 )  # fmt: skip
 _BETTER = {"higher": "higher", "lower": "lower", "none": "neither"}
 
@@ -94,7 +130,7 @@ def _score_row(label: str, measure: Measure, first: bool) -> tuple[str, ...]:
         bounds(measure.score, signed),
         f"{measure.score.n:,}",
         _BETTER[measure.direction] if first else "",
-        "–" if measure.chance is None else number(measure.chance, signed),
+        "none" if measure.chance is None else number(measure.chance, signed),
         left_out or "none",
     )
 
@@ -109,7 +145,7 @@ def _controls(judgements: Judgements, add: AddFigure) -> Iterator[Section]:
         add(
             "verdict_scores",
             figures.scores_against_controls(panels),
-            "Scores of the explainers and of their controls with 95 % intervals; the numbers are in the table.",
+            "Scores of the explainers and of their controls with 95% intervals; the numbers are in the table.",
             "Each explainer's score beside those of maps that know nothing of the model, or nothing of the image.",
         )
     ]
@@ -126,7 +162,7 @@ def _controls(judgements: Judgements, add: AddFigure) -> Iterator[Section]:
 
 
 _CONTROL_COLUMNS = (
-    "Explainer", "Maps", "Score", "95 % interval", "Ahead by", "95 % interval", "Images", "Beaten",
+    "Explainer", "Maps", "Score", "95% interval", "Ahead by", "95% interval", "Images", "Beaten",
 )  # fmt: skip
 
 
@@ -197,19 +233,24 @@ def _layers(judged: Judged, add: AddFigure) -> Iterator[Section]:
     better = {each.metric: f" ({DIRECTIONS[each.direction]})" for each in measures}
     panels, rows = {}, []
     for label, choice in choices.items():
+        if not choice.scores:  # there were too few images to try any
+            continue
         dots = [Dot(name, each.mean, each.low, each.high, _mark(choice, name)) for name, each in choice.scores.items()]
         panels[label] = Dots(choice.metric + better.get(choice.metric, ""), dots)
         for place, (name, each) in enumerate(choice.scores.items()):
             said = _LAYER_WORDS[_mark(choice, name)]
             rows.append(("" if place else label, name, number(each.mean), bounds(each), f"{each.n:,}", said))
+    if not panels:
+        yield Section("Layers", layers_in_use(choices))
+        return
     metric = listed(list(dict.fromkeys(dots.label for dots in panels.values())))
     picture = add(
         "verdict_layers",
         figures.scores_of_layers(panels),
-        f"The {metric} of each layer with its 95 % interval; the numbers are in the table.",
+        f"The {metric} of each layer with its 95% interval; the numbers are in the table.",
         "",
     )
-    columns = ("Explainer", "Layer", "Score", "95 % interval", "Images", "Note")
+    columns = ("Explainer", "Layer", "Score", "95% interval", "Images", "Note")
     figures_of_layers = Section(f"The figures: {metric}", table=Table(columns, rows), folded=True)
     yield Section("Layers", layers_in_use(choices), [picture], parts=[figures_of_layers])
 

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from xaitool.characters import printable
 from xaitool.engine.explain import RELATIVE_TARGETS
 from xaitool.engine.progress import Display
 from xaitool.engine.randomness import derive, kept
 from xaitool.engine.runtime import Runtime
 from xaitool.errors import ExplainError, FolderError
 from xaitool.files import held
-from xaitool.stream.listing import Listing, printable
+from xaitool.stream.listing import Listing
 from xaitool.stream.manifest import LOCK, NAME, Manifest
 from xaitool.stream.page import write_page
 from xaitool.stream.shards import Shard, explain_shard, shard_name
@@ -32,13 +34,17 @@ _TABLES = ("predictions.csv", "skipped.csv")
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of it. explained, skipped: files, over all calls; before: shards that earlier calls had done."""
+    """What came of it. explained, skipped: files, over all calls; before: shards that earlier calls had done.
+
+    empty: how many maps have no evidence in them, by method; only of methods that gave such.
+    """
 
     folder: Path
     files: int
     explained: int
     skipped: int
     before: int
+    empty: Mapping[str, int]
 
     @property
     def page(self) -> Path:
@@ -48,7 +54,13 @@ class Outcome:
     def as_dict(self) -> dict[str, Any]:
         """For scripts."""
         counts = {"files": self.files, "explained": self.explained, "skipped": self.skipped}
-        return {"folder": str(self.folder), **counts, "went_on": self.before > 0, "report": str(self.page)}
+        return {
+            "folder": str(self.folder),
+            **counts,
+            "empty_maps": dict(self.empty),
+            "went_on": self.before > 0,
+            "report": str(self.page),
+        }
 
 
 def explain_files(
@@ -70,83 +82,94 @@ def explain_files(
     ExplainError where the target is none; and what explaining raises.
     """
     _check_target(target, source.classes)
-    folder, images = folder.expanduser().absolute(), [each.expanduser().absolute() for each in images]
-    command = {
-        "images": [printable(each) for each in images],
-        "target": target,
-        "shard": shard,
-        "seed": seed,
-        **source.identity,
-    }
+    paths = tuple(each.expanduser().absolute() for each in images)
+    job = _Job(source, paths, folder.expanduser().absolute(), target, shard, seed, runtime, display)
     try:
-        return _explain(source, images, folder, command, target, runtime, display, shard, seed)
+        return _explain(job)
     except OSError as error:
-        raise FolderError(f"cannot write {error.filename or folder}: {error.strerror or error}") from error
+        raise FolderError(f"cannot write {error.filename or job.folder}: {error.strerror or error}") from error
     except sqlite3.Error as error:
         raise FolderError(
-            f"the list of files, {folder / _LISTING}, cannot be written or read ({error}): look whether the disk is "
-            "full and the folder may be written to; where the list was taken away, name a new folder with --out"
+            f"the list of files, {job.folder / _LISTING}, cannot be written or read ({error}): look whether the disk "
+            "is full and the folder may be written to; where the list was taken away, name a new folder with --out"
         ) from error
 
 
-def _explain(
-    source: Source,
-    images: Sequence[Path],
-    folder: Path,
-    command: dict[str, Any],
-    target: str,
-    runtime: Runtime,
-    display: Display,
-    size: int,
-    seed: int,
-) -> Outcome:
-    manifest = Manifest.read(folder, command)
-    if manifest and _finished(manifest, folder):
-        return _outcome(manifest, folder, manifest.shards)
-    if manifest is None:
-        _check_there(images)
-    with _held(folder):
-        return _go_on(source, images, folder, command, target, runtime, display, size, seed)
+@dataclass(frozen=True)
+class _Job:
+    """What is to be explained, into which folder, and on what. shard: images in a folder."""
+
+    source: Source
+    images: tuple[Path, ...]
+    folder: Path
+    target: str
+    shard: int
+    seed: int
+    runtime: Runtime
+    display: Display
+
+    @property
+    def command(self) -> dict[str, Any]:
+        """All that the outcome follows from (JSON types)."""
+        own = {"target": self.target, "shard": self.shard, "seed": self.seed}
+        return {"images": [printable(each) for each in self.images], **own, **self.source.identity}
 
 
-def _go_on(
-    source: Source,
-    images: Sequence[Path],
-    folder: Path,
-    command: dict[str, Any],
-    target: str,
-    runtime: Runtime,
-    display: Display,
-    size: int,
-    seed: int,
-) -> Outcome:
-    manifest = Manifest.read(folder, command)  # again, as another process may have gone on until now
+def _explain(job: _Job) -> Outcome:
+    manifest = Manifest.read(job.folder, job.command)
+    if manifest and _finished(manifest, job.folder):
+        return _outcome(manifest, job.folder, manifest.shards)
     if manifest is None:
-        listing = _listed(images, folder, target, source.classes)
-        manifest = Manifest(command, len(listing))
+        _check_there(job.images)
+    with _held(job.folder):
+        return _go_on(job)
+
+
+def _go_on(job: _Job) -> Outcome:
+    folder = job.folder
+    manifest = Manifest.read(folder, job.command)  # again, as another process may have gone on until now
+    if manifest is None:
+        listing = _listed(job)
+        manifest = Manifest(job.command, len(listing))
         manifest.write(folder)
     listing, before = Listing(folder / _LISTING), manifest.shards
-    shards = -(-manifest.files // size)
+    shards, done = -(-manifest.files // job.shard), min(before * job.shard, manifest.files)
     if 0 < before < shards:
-        display.line(f"going on after {before * size:,} of {manifest.files:,} files")
-    runtime.place(source.subject.module)
-    with kept(), display.bar("explaining", manifest.files - min(before * size, manifest.files)) as bar:
+        job.display.line(f"going on after {done:,} of {manifest.files:,} files")
+    job.runtime.place(job.source.subject.module)
+    with _told_where(manifest, job.shard), kept(), job.display.bar("explaining", manifest.files - done) as bar:
         for number in range(before, shards):
-            files = listing.part(number * size, (number + 1) * size)
-            place = folder / shard_name(number)
             found = explain_shard(
-                source, files, target, place, seed=derive(seed, "shard", number), runtime=runtime, done=bar
+                job.source,
+                listing.part(number * job.shard, (number + 1) * job.shard),
+                job.target,
+                folder / shard_name(number),
+                seed=derive(job.seed, "shard", number),
+                runtime=job.runtime,
+                done=bar,
             )
             _append(folder, manifest, found)
             manifest.shards, manifest.explained = number + 1, manifest.explained + len(found.rows)
             manifest.skipped += len(found.skipped)
+            manifest.empty = dict(Counter(manifest.empty) + found.empty)
             manifest.write(folder)
             bar(len(found.skipped))
     if not _finished(manifest, folder):
-        write_page(source, manifest, listing, folder, size)
+        write_page(job.source, manifest, listing, folder, job.shard)
         manifest.state = "finished"
         manifest.write(folder)
     return _outcome(manifest, folder, before)
+
+
+@contextmanager
+def _told_where(manifest: Manifest, shard: int) -> Iterator[None]:
+    """Note on an interruption how far it has got: only whole shards are not done again."""
+    try:
+        yield
+    except KeyboardInterrupt as stop:
+        done = min(manifest.shards * shard, manifest.files)
+        stop.add_note(f"stopped after {done:,} of {manifest.files:,} files; the same command goes on from there")
+        raise
 
 
 def _finished(manifest: Manifest, folder: Path) -> bool:
@@ -154,7 +177,7 @@ def _finished(manifest: Manifest, folder: Path) -> bool:
 
 
 def _outcome(manifest: Manifest, folder: Path, before: int) -> Outcome:
-    return Outcome(folder, manifest.files, manifest.explained, manifest.skipped, before)
+    return Outcome(folder, manifest.files, manifest.explained, manifest.skipped, before, manifest.empty)
 
 
 @contextmanager
@@ -192,10 +215,10 @@ def _check_there(images: Sequence[Path]) -> None:
             raise FolderError(f"there are no images in {each}: it is not there")
 
 
-def _listed(images: Sequence[Path], folder: Path, target: str, classes: Sequence[str]) -> Listing:
-    """The files, listed in `folder`. Raises FolderError, ExplainError."""
-    listing = Listing.make(folder / _LISTING, images, leave_out=folder)
-    if target == "true":
+def _listed(job: _Job) -> Listing:
+    """The files, listed in the folder. Raises FolderError, ExplainError."""
+    listing, classes = Listing.make(job.folder / _LISTING, job.images, leave_out=job.folder), job.source.classes
+    if job.target == "true":
         for name, file in listing.folders():
             if name not in classes:
                 hint = did_you_mean(name, classes) or f"; the classes are {', '.join(classes[:12])}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import heapq
 import os
 import sqlite3
 from collections.abc import Iterator, Sequence
@@ -9,6 +10,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from xaitool.characters import printable
 from xaitool.errors import FolderError
 
 _SCHEMA = """
@@ -85,9 +87,16 @@ class Listing:
             yield database
 
 
-def printable(name: str | Path) -> str:
-    r"""A file's name as text that can be written in UTF-8; bytes that are none become ``\xNN``."""
-    return os.fsencode(name).decode("utf-8", "backslashreplace")
+def first_files(sources: Sequence[Path], leave_out: Path, most: int) -> list[Path]:
+    """The first so many of the files that a listing of these would have, without making one; none where it fails."""
+    folder = leave_out.expanduser().absolute()
+    paths = (
+        os.fsencode(file) for source in sources for file in _files(source.expanduser().absolute(), leave_out=folder)
+    )
+    try:
+        return [Path(os.fsdecode(path)) for path in heapq.nsmallest(most, paths)]
+    except OSError:  # the listing tells it
+        return []
 
 
 def _row(file: str, only: Path | None) -> tuple[bytes, str, str]:

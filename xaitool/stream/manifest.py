@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from xaitool.errors import FolderError
-from xaitool.files import write_whole
+from xaitool.files import parsed, write_whole
 
 NAME = "explain.json"
 LOCK = "explain.lock"
@@ -19,7 +19,8 @@ VERSION = 1
 @dataclass
 class Manifest:
     """command: all that the outcome follows from. files: how many there are. shards: how many are done; explained,
-    skipped: how many files in those. sizes: of the tables that grow, in bytes, when the last of them was done.
+    skipped: how many files in those. sizes: of the tables that grow, in bytes, when the last of them was done. empty:
+    how many maps have no evidence in them, by method; only of methods that gave such.
     """
 
     command: Mapping[str, Any]
@@ -29,6 +30,7 @@ class Manifest:
     skipped: int = 0
     state: str = "running"
     sizes: dict[str, int] = field(default_factory=dict)
+    empty: dict[str, int] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
         """Write it whole. Raises OSError."""
@@ -47,7 +49,7 @@ class Manifest:
                 raise FolderError(f"{folder} is there already and holds no explanations; name a new folder with --out")
             return None
         try:
-            record = json.loads(path.read_text("utf-8"))
+            record = parsed(path.read_text("utf-8"))
             version = record.pop("version")
             found = cls(**record) if version == VERSION else None
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -8,18 +8,21 @@ import heapq
 import io
 import json
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
 from xaitool.api.saving import Row
 from xaitool.data.decode import decode
 from xaitool.errors import ImageError
+from xaitool.figures.explanations import is_empty
 from xaitool.files import filename, write_whole
+from xaitool.recipe.resolve import Resolved
 from xaitool.report.model import ReportData, Section, Table
 from xaitool.report.render import embedded, part, render
 from xaitool.stream.listing import Listing
@@ -27,26 +30,35 @@ from xaitool.stream.manifest import Manifest
 from xaitool.stream.shards import _pictures, shard_name
 from xaitool.stream.source import Source
 
-# Images that the page shows, and pixels of their longer side: a page that can be mailed.
-_SHOWN, _SIDE = 48, 192
+# Images that the page shows at most, pixels of their longer side, and bytes of all of them: a page that can be mailed.
+_SHOWN, _SIDE, _BYTES = 48, 192, 20_000_000
 # Rows of the tables of classes and of skipped files.
 _ROWS = 100
 
 
 @dataclass(frozen=True)
 class Shown:
-    """An image on the page: what is said of it, itself as the model saw it (if its file is still there), its maps."""
+    """An image on the page: what is said of it, itself as the model saw it (if its file is still there), its maps.
+
+    overlays: (method, picture); empty: methods whose map has no evidence in it.
+    """
 
     row: Row
     picture: str | None
     overlays: list[tuple[str, str]]
+    empty: set[str]
     small: bool
+
+    @property
+    def takes(self) -> int:
+        """Bytes of the page."""
+        return len(self.picture or "") + sum(len(overlay) for _, overlay in self.overlays)
 
 
 def write_page(source: Source, manifest: Manifest, listing: Listing, folder: Path, size: int) -> None:
     """Write ``report.html`` from what lies in the folder. Raises OSError."""
     chosen = sorted(heapq.nsmallest(_SHOWN, _rows(folder), key=_drawn), key=lambda row: row.number)
-    shown = [_shown(row, source, listing, folder / shard_name(row.number // size)) for row in chosen]
+    shown = list(_fitting(_shown(row, source, listing, folder / shard_name(row.number // size)) for row in chosen))
     explained = f"{manifest.explained:,} image{'s' * (manifest.explained != 1)}"
     sections = [
         Section("The images", _which(manifest, len(shown)), html=part("explained_files.html", images=shown)),
@@ -62,13 +74,20 @@ def write_page(source: Source, manifest: Manifest, listing: Listing, folder: Pat
         facts=[
             ("Explained", explained),
             ("Skipped", f"{manifest.skipped:,} file{'s' * (manifest.skipped != 1)}"),
+            *_empty(manifest),
             ("Classes", f"{len(source.classes):,}"),
-            *((label, used) for label, used in _layers(source)),
+            *((f"{label} looks at", used) for label, used in source.layers.items()),
         ],
         warnings=source.warnings,
         sections=sections,
     )
-    write_whole(folder / "report.html", render(report).encode())
+    write_whole(folder / "report.html", render(report, scripted=False).encode(errors="replace"))
+
+
+def _empty(manifest: Manifest) -> list[tuple[str, str]]:
+    """How many maps say nothing, where there are such."""
+    counts = ", ".join(f"{count:,} by {label}" for label, count in manifest.empty.items())
+    return [("Empty maps", counts)] if counts else []
 
 
 def _rows(folder: Path) -> Iterator[Row]:
@@ -84,6 +103,16 @@ def _drawn(row: Row) -> bytes:
     return hashlib.blake2b(f"{row.number}/{row.file}".encode(), digest_size=8).digest()
 
 
+def _fitting(images: Iterable[Shown]) -> Iterator[Shown]:
+    """The first images that a page has room for; one, however large it is."""
+    taken = 0
+    for image in images:
+        if taken and taken + image.takes > _BYTES:
+            return
+        taken += image.takes
+        yield image
+
+
 def _shown(row: Row, source: Source, listing: Listing, shard: Path) -> Shown:
     picture, largest = None, 0
     for file in listing.part(row.number, row.number + 1):
@@ -93,13 +122,16 @@ def _shown(row: Row, source: Source, listing: Listing, shard: Path) -> Shown:
             continue
         picture = Image.fromarray(_pictures(image[None], source.preprocess)[0])
         largest = max(picture.size)
-    overlays = []
+    overlays, empty = [], set()
     for label in source.methods:
-        with Image.open(shard / f"{row.stem}.{filename(label)}.png") as overlay:
+        pair = shard / f"{row.stem}.{filename(label)}"
+        if is_empty(np.load(pair.with_name(f"{pair.name}.npy"))):
+            empty.add(label)
+        with Image.open(pair.with_name(f"{pair.name}.png")) as overlay:
             overlay.load()
             largest = max(overlay.size)
             overlays.append((label, _small(overlay)))
-    return Shown(row, _small(picture) if picture else None, overlays, largest < 96)
+    return Shown(row, _small(picture) if picture else None, overlays, empty, largest < 96)
 
 
 def _small(picture: Image.Image) -> str:
@@ -159,23 +191,25 @@ def _how(source: Source, manifest: Manifest) -> Table:
         ("Model", model),
         ("Images", ", ".join(command["images"])),
         ("Target", command["target"]),
-        *((f"Method {label}", each.offer.full_name) for label, each in source.methods.items()),
-        *((f"Layers of {label}", used) for label, used in _layers(source)),
+        *((f"Method {label}", _method(each)) for label, each in source.methods.items()),
+        *((f"Layer of {label}", used) for label, used in source.layers.items()),
         ("Size", "x".join(map(str, command["size"]))),
         ("Mean, std", "; ".join(", ".join(f"{value:.4g}" for value in command[key]) for key in ("mean", "std"))),
     ]
     return Table(("What", "Which"), rows)
 
 
+def _method(component: Resolved) -> str:
+    """Which one it is and how its maps are smoothed: ``xaitool/fem; smooth: {flips: true, noise: 0.1, n: 4}``."""
+    if not component.smooth:
+        return component.offer.full_name
+    options = ", ".join(f"{key}: {json.dumps(value)}" for key, value in component.smooth.model_dump().items())
+    return f"{component.offer.full_name}; smooth: {{{options}}}"
+
+
 def _whole(manifest: Manifest) -> Section:
     text = json.dumps({**manifest.command, "classes": f"{len(manifest.command['classes'])} names"}, indent=2)
     return Section("All settings", preformatted=text, folded=True)
-
-
-def _layers(source: Source) -> Iterator[tuple[str, str]]:
-    for label, each in source.identity["methods"].items():
-        if each["layers in use"]:
-            yield f"{label} looks at", each["layers in use"]
 
 
 def _target(manifest: Manifest) -> str:

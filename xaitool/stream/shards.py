@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import shutil
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,14 +16,17 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from xaitool.api.explain import checked_maps, predict
+from xaitool.api.explain import predict
+from xaitool.api.maps import maps_by_method
 from xaitool.api.saving import Row, save_pair, table
+from xaitool.characters import printable
 from xaitool.contracts import display
 from xaitool.data.decode import decode
 from xaitool.data.preprocess import Preprocess
 from xaitool.engine.randomness import derive
 from xaitool.engine.runtime import Runtime
 from xaitool.errors import ImageError
+from xaitool.figures.explanations import is_empty
 from xaitool.files import as_usual, filename
 from xaitool.stream.listing import Found
 from xaitool.stream.source import Source
@@ -35,10 +39,14 @@ _UNFINISHED = ".unfinished"
 
 @dataclass
 class Shard:
-    """What came of some files: a row for each that was explained, and why the others were skipped: (file, reason)."""
+    """What came of some files: a row for each that was explained, and why the others were skipped: (file, reason).
+
+    empty: how many maps have no evidence in them, by method; only of methods that gave such.
+    """
 
     rows: list[Row] = field(default_factory=list)
     skipped: list[tuple[str, str]] = field(default_factory=list)
+    empty: Counter[str] = field(default_factory=Counter)
 
     def skipped_table(self, header: bool) -> str:
         """``skipped.csv``, or a part of it without the line that names the columns."""
@@ -78,18 +86,20 @@ def explain_shard(
         targets = _targets(target, logits, some, source.classes)
         rows = Row.of([each.number for each in some], [each.name for each in some], logits, targets, source.classes)
         pictures = _pictures(images, source.preprocess)
-        for label, component in source.methods.items():
-            maps = checked_maps(
-                component,
-                source.explainers[label],
-                source.subject,
-                images,
-                targets,
-                seed=derive(seed, number),
-                place=runtime,
-            ).numpy()
-            for row, picture, each in zip(rows, pictures, maps, strict=True):
+        maps = maps_by_method(
+            source.methods,
+            source.explainers,
+            source.subject,
+            images,
+            targets,
+            seed=derive(seed, number),
+            place=runtime,
+        )
+        for label, of_method in maps.items():
+            for row, picture, each in zip(rows, pictures, of_method.numpy(), strict=True):
                 save_pair(beside / f"{row.stem}.{filename(label)}", picture, each)
+                if is_empty(each):
+                    shard.empty[label] += 1
         shard.rows += rows
         done(len(some))
     (beside / "predictions.csv").write_text(table(shard.rows), "utf-8")
@@ -111,7 +121,7 @@ def _batches(
     )
     for batch in loader:
         good = [(files[index], image) for index, image, reason in batch if not reason]
-        skipped += [(files[index].name, reason) for index, _, reason in batch if reason]
+        skipped += [(files[index].name, printable(reason)) for index, _, reason in batch if reason]
         if good:
             yield [file for file, _ in good], torch.stack([image for _, image in good])
 

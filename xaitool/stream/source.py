@@ -10,17 +10,20 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError
+from torch import Tensor
 
 from xaitool.api import methods
 from xaitool.building import component as find
 from xaitool.contracts import Adjustable, Explainer, ModelBundle, Subject
+from xaitool.data.decode import decode
 from xaitool.data.options import PictureOptions, fitted
 from xaitool.data.preprocess import Preprocess
 from xaitool.data.transforms import Step
+from xaitool.engine.looking import coarse_grids, layers_in_use
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam
-from xaitool.errors import ComponentError, ExplainError, FolderError, XaitoolError
-from xaitool.layers import find_layers
+from xaitool.errors import ComponentError, ExplainError, FolderError, ImageError, XaitoolError
+from xaitool.layers import find_layers, grids_of
 from xaitool.models.checkpoint import weights_file
 from xaitool.recipe.resolve import Recipe, Resolved
 from xaitool.recipe.trust import NOT_ALLOWED
@@ -29,6 +32,9 @@ from xaitool.results import Run
 # What networks for photographs are trained with, torchvision's all and most of timm's.
 IMAGENET = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 USUAL_SIZE = (224, 224)
+# Files that are tried, for two that can be read.
+EXAMPLES = 16
+
 _OF_IMAGENET = 1000  # classes, of torchvision's pretrained weights
 
 _UNTRAINED = "the model's weights are drawn at random: this is what a model that has learnt nothing looks at"
@@ -41,8 +47,8 @@ class Source:
     """A model and how it is to be explained.
 
     title: what to call it. methods, explainers: by label. identity: all of it that the outcome follows from (JSON
-    types). verdicts: what a run has found out about its methods, in short, by label. warnings: what to know before
-    anything is believed.
+    types). layers: what each method that looks at a layer looks at, and its grid: ``layer4 (7x7)``. verdicts: what a
+    run has found out about its methods, in short, by label. warnings: what to know before anything is believed.
     """
 
     title: str
@@ -52,16 +58,18 @@ class Source:
     methods: Mapping[str, Resolved]
     explainers: Mapping[str, Explainer]
     identity: Mapping[str, Any]
+    layers: Mapping[str, str]
     verdicts: Mapping[str, str]
     warnings: tuple[str, ...] = ()
 
 
-def from_run(run: Run, wanted: Methods, *, allow_code: bool = False) -> Source:
+def from_run(run: Run, wanted: Methods, *, examples: Sequence[Path] = (), allow_code: bool = False) -> Source:
     """A finished run's model, pictures prepared as its test images were.
 
     wanted: methods; one that the run's recipe has a label for comes with its options, and with the layer that the run
-    chose; none: the recipe's own. allow_code: whether the recipe may name Python code to be executed. Raises
-    FolderError, PluginError or RecipeError where the model cannot be built again.
+    chose; none: the recipe's own. examples: files among the images, to look for layers with. allow_code: whether the
+    recipe may name Python code to be executed. Raises FolderError, PluginError or RecipeError where the model cannot be
+    built again.
     """
     recipe = Recipe.load(run.folder / "recipe.lock.yaml", _nothing_fetched(run), allow_code=allow_code)
     data = run.journal["stages"]["data"]
@@ -75,15 +83,18 @@ def from_run(run: Run, wanted: Methods, *, allow_code: bool = False) -> Source:
     preprocess = Preprocess(tuple(data["mean"]), tuple(data["std"]), size[1:], _steps(recipe.dataset.config))
     own = {each.label: each for each in recipe.explainers}
     chosen = _of_the_run(wanted, own)
-    subject = _subject(bundle, preprocess)
-    explainers = {
-        label: _with_layer(each, subject, run if own.get(label) is each else None, recipe.settings.seed)
-        for label, each in chosen.items()
-    }
+    images = _images(examples, preprocess, size)
+    subject = _subject(bundle, preprocess, images)
+    explainers, warnings = {}, []
+    for label, each in chosen.items():
+        of_the_run = run if own.get(label) is each else None
+        explainers[label], warning = _with_layer(each, subject, of_the_run, recipe.settings.seed)
+        warnings += [warning] * bool(warning)
     identity = {"run": str(run.folder.resolve()), "weights": digest(weights)}
     verdicts = {label: record["words"] for label, record in run.verdicts.items() if own.get(label) is chosen.get(label)}
     name = f"{run.settings['name']} ({run.folder.name})"
-    return _source(name, subject, classes, preprocess, chosen, explainers, identity, verdicts)
+    found = _source(name, subject, images, classes, preprocess, chosen, explainers, identity, verdicts)
+    return replace(found, warnings=(*warnings, *found.warnings))
 
 
 def from_model(
@@ -96,12 +107,14 @@ def from_model(
     mean: tuple[float, ...] = (),
     std: tuple[float, ...] = (),
     size: tuple[int, int] | None = None,
+    examples: Sequence[Path] = (),
     allow_code: bool = False,
 ) -> Source:
     """A model by name (``resnet18``, ``timm/resnet50``) or as a recipe has it; without a checkpoint, pretrained.
 
     Where they are not given, mean and std are what the model itself says, or else ImageNet's, and the size is 224×224.
-    allow_code: whether the model may be Python code to be executed. Raises ComponentError, XaitoolError or PluginError.
+    examples: files among the images, to look for layers with. allow_code: whether the model may be Python code to be
+    executed. Raises ComponentError, XaitoolError or PluginError.
     """
     resolved = _model(model, checkpoint, random_weights, allow_code)
     _check_head(resolved, {}, len(classes))
@@ -113,15 +126,16 @@ def from_model(
     if not mean:
         mean, std = (tuple(told.get(key) or usual) for key, usual in zip(("mean", "std"), IMAGENET, strict=True))
     preprocess = Preprocess(mean, std, size or USUAL_SIZE)
-    subject = _subject(bundle, preprocess)
+    images = _images(examples, preprocess, bundle.input_size)
+    subject = _subject(bundle, preprocess, images)
     chosen = methods.components(list(wanted) or "gradcam")
-    explainers = {label: _with_layer(each, subject, None, 0) for label, each in chosen.items()}
+    explainers = {label: _with_layer(each, subject, None, 0)[0] for label, each in chosen.items()}
     weights = getattr(resolved.config, "checkpoint", None)
     content = digest(weights_file(Path(weights).expanduser())) if weights else None
     identity = {"model": resolved.as_recipe(), "checkpoint": content}
     title = getattr(resolved.config, "name", None) or resolved.label
-    found = _source(title, subject, tuple(classes), preprocess, chosen, explainers, identity, {})
-    return found if bundle.weights else replace(found, warnings=(_UNTRAINED,))
+    found = _source(title, subject, images, tuple(classes), preprocess, chosen, explainers, identity, {})
+    return found if bundle.weights else replace(found, warnings=(_UNTRAINED, *found.warnings))
 
 
 def read_classes(path: Path) -> tuple[str, ...]:
@@ -150,6 +164,7 @@ def digest(path: Path) -> str:
 def _source(
     title: str,
     subject: Subject,
+    images: Tensor,
     classes: tuple[str, ...],
     preprocess: Preprocess,
     chosen: Mapping[str, Resolved],
@@ -168,7 +183,11 @@ def _source(
         "size": list(preprocess.size or ()),
         "transforms": list(preprocess.steps),
     }
-    return Source(title, subject, classes, preprocess, chosen, explainers, identity, verdicts)
+    layers = layers_in_use(explainers, subject, images)
+    coarse = coarse_grids(explainers, subject, images, grids_of(subject.module, images, subject.cam_layers))
+    return Source(
+        title, subject, classes, preprocess, chosen, explainers, identity, layers, verdicts, warnings=tuple(coarse)
+    )
 
 
 def _layers(explainer: Explainer, subject: Subject) -> str | None:
@@ -182,12 +201,22 @@ def _nothing_fetched(run: Run) -> dict[str, Any]:
     return {f"model.{key}": nothing for key, nothing in off.items() if model.get(key)}
 
 
-def _subject(bundle: ModelBundle, preprocess: Preprocess) -> Subject:
+def _images(examples: Sequence[Path], preprocess: Preprocess, size: tuple[int, int, int]) -> Tensor:
+    """Two images to run the model on: those of the files that can be read, or else noise of this size."""
+    found: list[Tensor] = []
+    for file in examples:
+        try:
+            found.append(preprocess(decode(file)))
+        except (ImageError, ValueError):  # to be told when its turn has come
+            continue
+        if len(found) == 2:
+            break
+    return torch.stack(found) if found else torch.randn(2, *size, generator=torch.Generator().manual_seed(0))
+
+
+def _subject(bundle: ModelBundle, preprocess: Preprocess, images: Tensor) -> Subject:
     """The model as explainers see it. Where it names no layers for CAM methods, they are found by running it."""
-    layers = bundle.cam_layers
-    if not layers:
-        noise = torch.randn(2, *bundle.input_size, generator=torch.Generator().manual_seed(0))
-        layers = tuple(each.name for each in reversed(find_layers(bundle.module, noise)))
+    layers = bundle.cam_layers or tuple(each.name for each in reversed(find_layers(bundle.module, images)))
     return Subject(bundle.module, layers, preprocess.mean, preprocess.std)
 
 
@@ -229,19 +258,27 @@ def _of_the_run(wanted: Methods, own: Mapping[str, Resolved]) -> dict[str, Resol
     return chosen
 
 
-def _with_layer(component: Resolved, subject: Subject, run: Run | None, seed: int) -> Explainer:
-    """The explainer; one that is to choose its layer gets the one that the run has chosen for it."""
+def _with_layer(component: Resolved, subject: Subject, run: Run | None, seed: int) -> tuple[Explainer, str]:
+    """The explainer, and what to warn of; one that is to choose its layer gets the one that its run looked at.
+
+    A run that could not choose, having too few images for it, looked at the usual layer.
+    """
     explainer = methods.built(component, seed)
     if not (isinstance(explainer, Adjustable) and explainer.automatic):
-        return explainer
-    choice = (run.verdicts.get(component.label) or {}).get("layers") if run else None
-    chosen = explainer.alternatives(subject).get(choice["used"]) if choice else None
+        return explainer, ""
+    label = component.label
+    choice = (run.verdicts.get(label) or {}).get("layers") if run else None
+    used = choice["used"] if choice else explainer.current(subject) if run else None
+    chosen = explainer.alternatives(subject).get(used) if used else None
     if chosen is None:
         raise ExplainError(
-            f"{component.label}: layers: auto is what a run chooses by measuring; name the layer here, as in "
+            f"{label}: layers: auto is what a run chooses by measuring; name the layer here, as in "
             f"--method '{{use: {component.offer.component.name}, layers: [NAME]}}'"
         )
-    return chosen
+    if choice and choice["automatic"]:
+        return chosen, ""
+    why = ", having too few test images for it" if choice else ""
+    return chosen, f"{label}: the run chose no layer by measuring{why}; {used} is looked at, as it was there"
 
 
 def _model(model: str | Mapping[str, Any], checkpoint: Path | None, random_weights: bool, allow_code: bool) -> Resolved:

@@ -18,7 +18,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from xaitool.contracts import DataBundle, Images, Masks
+from xaitool.contracts import DataBundle, HalfDone, Images, Masks
 from xaitool.engine.loading import make_loader
 from xaitool.engine.randomness import kept, seed_all
 from xaitool.errors import DataUnavailableError
@@ -99,6 +99,38 @@ def same_batches_any_workers(specimen: Specimen) -> None:
             f"batch {number} of epoch {epoch} is another one with two workers: {_difference(one, other)}; "
             "draw whatever is random from torch's, numpy's or Python's global generator",
         )
+
+
+@check("on-device", "dataset")
+@kept()
+def on_device(specimen: Specimen) -> None:
+    """Where `train` can leave its last transforms to the device: images and labels as its items, by the seed alone."""
+    split = _bundle(specimen).train
+    if not hasattr(split, "on_device"):
+        return
+    try:
+        half_done = split.on_device()
+    except ValueError:  # not with these options
+        return
+    expect(
+        isinstance(half_done, HalfDone),
+        f"on_device() gives a {type(half_done).__name__}, which has no batch(indices) and finish(pixels, drawn)",
+    )
+    chosen = _spread(len(split), FEW)
+    items = [split[index] for index in chosen]
+    images, labels = _finished(half_done, chosen)
+    shape, expected = tuple(images.shape), (len(chosen), *items[0][0].shape)
+    expect(images.dtype == torch.float32, f"finished images are {images.dtype}, not torch.float32")
+    expect(shape == expected, f"{len(chosen)} finished images are {shape}, not {expected} as the items are")
+    expect(
+        labels == [label for _, label in items], f"the labels of train images {chosen} are {labels}, unlike the items'"
+    )
+    again, _ = _finished(half_done, chosen)
+    expect(
+        _equal(images, again),
+        f"the same batch after the same seed is another one: {_difference(images, again)}; draw whatever is random "
+        "in `batch`, from torch's, numpy's or Python's global generator",
+    )
 
 
 @check("display", "dataset")
@@ -236,6 +268,14 @@ def _first_batches(split: Images, workers: int) -> list[tuple[int, int, Tensor]]
         for number, (batch, targets) in enumerate(itertools.islice(loader, 6)):
             found.append((epoch, number, torch.cat([batch.flatten(), targets])))
     return found
+
+
+def _finished(half_done: HalfDone, chosen: Sequence[int]) -> tuple[Tensor, list[int]]:
+    """Images and labels of a batch, from one global random state, finished in any."""
+    seed_all(1)
+    pixels, drawn, labels = half_done.batch(list(chosen))
+    torch.seed()  # a device has a generator of its own, wherever that is
+    return half_done.finish(pixels, drawn), labels.tolist()
 
 
 def _checked_mask(found: Masks, index: int, image: Tensor) -> bool:

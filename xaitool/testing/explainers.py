@@ -222,9 +222,11 @@ def _held() -> dict[str, int]:
     """What the process holds at the moment. A tensor that grows is seen by its bytes alone."""
     gc.collect()
     tensors = [each for each in gc.get_objects() if issubclass(type(each), Tensor)]
-    storages = {each.data_ptr(): each.nbytes() for each in (tensor.untyped_storage() for tensor in tensors)}
+    storages = [tensor.untyped_storage() for tensor in tensors if tensor.layout is torch.strided]
+    # A meta storage holds nothing and has no address: torch.compile leaves such tensors in a process.
+    held = {storage.data_ptr(): storage.nbytes() for storage in storages if storage.device.type != "meta"}
     objects, _ = tracemalloc.get_traced_memory()
-    return {"tensors": len(tensors), "bytes of tensors": sum(storages.values()), "bytes of objects": objects}
+    return {"tensors": len(tensors), "bytes of tensors": sum(held.values()), "bytes of objects": objects}
 
 
 @check("target-sensitive", "explainer")

@@ -140,13 +140,10 @@ def initial_loss(specimen: Specimen) -> None:
 @check("cam-layers", "model")
 @kept()
 def cam_layers(specimen: Specimen) -> None:
-    """CAM layers are there, from input to output, and give maps larger than 1×1 (or several tokens); one is named."""
+    """CAM layers that are named are there, from input to output, and give maps larger than 1×1, or several tokens."""
     bundle = _built(specimen)
     parts = dict(bundle.module.named_modules())
     outputs = _outputs(bundle.module, _images(specimen, 2))
-    # The first convolution may only cut an image into the patches of a transformer.
-    spatial = [name for name in outputs if isinstance(parts[name], nn.Conv2d) and _points(outputs[name])][1:]
-    expect(bundle.cam_layers or not spatial, f"no CAM layer is named, though there are such as {_some(spatial[-1:])}")
     for name in bundle.cam_layers:
         expect(name in parts, f"the CAM layer {name!r} is not in the network")
         expect(name in outputs, f"the CAM layer {name!r} takes no part in a forward pass")

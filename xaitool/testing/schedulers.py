@@ -142,12 +142,12 @@ def uses_total_steps(specimen: Specimen) -> None:
     for percent, rate, other in zip(range(5, 100, 10), short, long, strict=True):
         expect(
             abs(rate - other) <= 0.15,
-            f"{percent} % into a training the rate is {rate:.2g} of its peak with 50 steps, and {other:.2g} with 200",
+            f"{percent}% into a training the rate is {rate:.2g} of its peak with 50 steps, and {other:.2g} with 200",
         )
 
 
 def _relative_rates(specimen: Specimen, total: int, tuned: Tuned) -> list[float]:
-    """The rate of the first group of parameters at 5, 15, ... 95 % of the steps, as parts of its greatest."""
+    """The rate of the first group of parameters at 5, 15, ... 95% of the steps, as parts of its greatest."""
     optimizer, schedule = _built(specimen, _SGD, total, tuned)
     rates = [groups[0][0] for groups in _run(optimizer, schedule, total)]
     return [rates[percent * total // 100] / max(rates) for percent in range(5, 100, 10)]

@@ -22,6 +22,10 @@ MOST = 0.01
 # Trials, each of which falsifies as many labels as may be suspected: a share of a few labels would be a coarse figure.
 TRIALS = 10
 
+# Of the labels that are suspected in the trials, at least this part has to be falsified ones: a suspicion that is wrong
+# more often than right sends people to look at labels that are in order.
+LEAST_PRECISION = 0.5
+
 # Stands for a class where a label is not suspected.
 NOT_SUSPECT = -1
 
@@ -39,6 +43,11 @@ class Trial:
     found: float
     flagged_otherwise: float
     precision: float
+
+    @property
+    def convinces(self) -> bool:
+        """Whether what is suspected is worth telling."""
+        return self.precision >= LEAST_PRECISION
 
     def as_dict(self) -> dict[str, Any]:
         """As ``triage.json`` has it; None for what is not defined."""

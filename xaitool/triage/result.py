@@ -75,6 +75,13 @@ class Triage:
         """Whether the label is perhaps wrong: N bool."""
         return self.perhaps != NOT_SUSPECT
 
+    @property
+    def withheld(self) -> bool:
+        """Whether there are suspicions that failed their own trial: they stand in the table, and are held against no
+        label elsewhere.
+        """
+        return bool(self.suspect.any()) and self.trial is not None and not self.trial.convinces
+
     @cached_property
     def corrected(self) -> Share:
         """How often the model is right without the predicted class's evidence."""
@@ -93,8 +100,8 @@ class Triage:
         return int((self.decisions.corrected.isnan() | self.decisions.right.isnan()).sum())
 
     def most_confident_first(self) -> Tensor:
-        """Places 0..N-1 of the mistakes, those with the largest margin first."""
-        return torch.argsort(self.margin, descending=True, stable=True)
+        """Places 0..N-1 of the mistakes, those that the model is surest of first."""
+        return torch.argsort(self.confidence, descending=True, stable=True)
 
     def csv(self, ids: Sequence[str], classes: Sequence[str]) -> str:
         """``triage.csv``: one row a mistake, in the order of the test set. ids: of all test images."""
@@ -119,6 +126,7 @@ class Triage:
             "label_noise": {
                 "is_a_guess": True,
                 "suspect": int(self.suspect.sum()),
+                "withheld": self.withheld,
                 "trial": self.trial.as_dict() if self.trial else None,
             },
         }
