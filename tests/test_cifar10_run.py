@@ -11,10 +11,16 @@ import pytest
 
 from xaitool import Run
 
-SHORT = ["dataset.limit.train=2560", "dataset.limit.test=500", "train.epochs=1", "explain.judge.images=30"]
+SHORT = [
+    "dataset.limit.train=2560",
+    "dataset.limit.test=200",
+    "train.epochs=1",
+    "explain.judge.images=30",
+    "explain.select={misclassified: 6, correct: 2}",
+]
 # A ResNet-18 sees 50 images a second on one core: few are judged on, and one layer is looked at.
 QUICK = [
-    "dataset.limit.train=320",
+    "dataset.limit.train=256",
     "train.scheduler={use: onecycle, max_lr: 0.05}",
     "explain.judge.images=2",
     "explain.metrics=[{use: abpc, steps: 8}]",
@@ -32,7 +38,7 @@ def decoded_once(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("recipe", "changes"),
     [
-        ("cifar10_cpu", []),
+        ("cifar10_cpu", ["train.scheduler.num_iter=30"]),
         # A search would take a hundred steps, each of seconds on a CPU.
         ("resnet18_cifar10", QUICK),
         ("resnet18_cifar10_tutorial", QUICK),
@@ -52,7 +58,7 @@ def test_recipes_on_real_images(
     assert done.returncode == 0, done.stderr
     run = Run(done.stdout.strip())
     assert run.report.stat().st_size > 500_000
-    assert len(run.predictions) == 500
+    assert len(run.predictions) == 200
     assert len(list((run.folder / "figures").glob("*_misclassified.png"))) >= 1
     if recipe == "cifar10_cpu":
         assert run.accuracy > 0.15  # chance is 0.1

@@ -71,6 +71,8 @@ def test_each_command_of_the_readme(tmp_path: Path) -> None:
             continue
         assert command.startswith("xaitool "), f"no test runs {command!r}"
         quick = f"{command} {SHORT}" if command.startswith("xaitool run") else command
+        if command.startswith("xaitool run quickstart"):  # which searches for its rate
+            quick += " --set train.scheduler.num_iter=50"
         if "explain.require" in command:  # a network of one short epoch, judged on few images, meets no requirement
             quick = quick.replace("images=8", "images=30")
         done = shell(quick, tmp_path)
@@ -102,7 +104,9 @@ def test_the_recipe_shown_is_the_quickstart() -> None:
 def test_python_examples(number: int, tmp_path: Path) -> None:
     code = fenced("python")[number]
     if "xaitool.run(" in code:
-        code = code.replace('"dataset.train": 500', '"dataset.test": 64')
+        size = '"dataset.train": 500'
+        assert size in code
+        code = code.replace(size, f'{size}, "dataset.test": 64, "explain.judge.images": 8')
     done = subprocess.run(
         [sys.executable, "-c", f"import torch; torch.set_num_threads(1)\n{code}\nprint(maps.shape)"],
         cwd=tmp_path,

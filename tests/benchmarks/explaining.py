@@ -5,11 +5,13 @@
 All of it in one process, on one network with random weights, in interleaved rounds (A B C A B C …); medians, and ratios
 of the medians. The peers are used as their own documentation does: pytorch-grad-cam on the batch, and image by image as
 the tutorial does that xaitool began from; captum's LayerGradCam; torch-cam, where it is installed (``pip install
-torchcam``). Peak memory is that of tensors, beyond the model and the images.
+torchcam``). "As in a run" is the network as a run places it on the CPU: its weights in the memory format that suits
+convolutions. Peak memory is that of tensors, beyond the model and the images.
 """
 
 from __future__ import annotations
 
+import copy
 import importlib.util
 import itertools
 import json
@@ -49,12 +51,15 @@ def contestants(model: torch.nn.Module, images: torch.Tensor, targets: torch.Ten
     ours: dict[str, Any] = {name: xaitool.build("explainer", name, batch_size=len(images)) for name in names}
     classes = [ClassifierOutputTarget(int(target)) for target in targets]
     others = (targets + 1) % 10
+    with xaitool.open_runtime(xaitool.RuntimeSettings(device="cpu")) as runtime:
+        placed = runtime.place(copy.deepcopy(model))
+    placed_subject = xaitool.Subject(placed, cam_layers=("layer4",))
     four = [(ours[name], each) for name in ("gradcam", "gradcam++") for each in (targets, others)]
     twelve = [(ours[name], targets) for name in ALL]
 
-    def forward() -> object:
+    def forward(module: torch.nn.Module) -> object:
         with torch.no_grad():
-            return model(images)
+            return module(images)
 
     def documented(method: type, one_by_one: bool = False) -> object:
         with method(model=model, target_layers=[model.layer4]) as cam:
@@ -70,9 +75,11 @@ def contestants(model: torch.nn.Module, images: torch.Tensor, targets: torch.Ten
         return lambda: ours[name].explain(subject, images, targets)
 
     found = {
-        "forward pass": forward,
+        "forward pass": lambda: forward(model),
         "xaitool, Grad-CAM": one("gradcam"),
         "xaitool, Grad-CAM++": one("gradcam++"),
+        "forward pass, as in a run": lambda: forward(placed),
+        "xaitool, Grad-CAM, as in a run": lambda: ours["gradcam"].explain(placed_subject, images, targets),
         "xaitool, both for two classes: four together": lambda: four[0][0].explain_together(subject, images, four),
         "xaitool, twelve methods together": lambda: twelve[0][0].explain_together(subject, images, twelve),
         "xaitool, Ablation-CAM": one("ablationcam"),

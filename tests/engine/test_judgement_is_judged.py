@@ -61,7 +61,7 @@ def judgements(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Judgement]
     assert data.test_masks is not None
     mask = torch.stack([data.test_masks[row] for row in rows.tolist()])
     metrics = {name: build("metric", name) for name in ("randomisation", "mass_in_mask")}
-    metrics["abpc"] = build("metric", "abpc", steps=16)
+    metrics["abpc"] = build("metric", "abpc", steps=8)
     explainers: dict[str, tuple[Any, Any]] = {
         "gradcam": (build("explainer", "gradcam", layers=["layer3", "layer4"]), subject),
         "random": (Random(), subject),

@@ -71,6 +71,9 @@ FIGURES = [
     "gradcam-layer1_correct",
 ]
 
+# Judging is most of what a tiny run takes.
+UNJUDGED = {"train.epochs": 1, "explain.metrics": []}
+
 
 def only_folder(out: Path) -> Path:
     (folder,) = (path for path in out.glob("*/*") if path.is_dir())
@@ -172,7 +175,7 @@ def test_a_lock_file_of_other_versions_is_told(tiny: Recipe, out: Path) -> None:
         def warn(self, text: str) -> None:
             seen.append(text)
 
-    run(Recipe.parse(yaml.safe_dump(lock)), set={"train.epochs": 1}, out=out, display=Listening())
+    run(Recipe.parse(yaml.safe_dump(lock)), set=UNJUDGED, out=out, display=Listening())
     assert [text for text in seen if "torch 0.4.1" in text]
 
 
@@ -190,7 +193,7 @@ def test_the_process_is_left_as_it_was(tiny: Recipe, out: Path) -> None:
         torch.is_grad_enabled(),
         sorted(Path().iterdir()),
     )
-    run(tiny, set={"train.epochs": 1}, out=out)
+    run(tiny, set=UNJUDGED, out=out)
     after = (
         random.getstate(),
         np.random.get_state()[1].tolist(),
@@ -207,7 +210,7 @@ def test_the_process_is_left_as_it_was(tiny: Recipe, out: Path) -> None:
 def test_accelerate_is_left_as_it_was(tiny: Recipe, out: Path) -> None:
     from accelerate.state import AcceleratorState, PartialState
 
-    run(tiny, set={"train.epochs": 1}, out=out)
+    run(tiny, set=UNJUDGED, out=out)
     assert not PartialState._shared_state
     assert not AcceleratorState._shared_state
 
@@ -422,7 +425,7 @@ def test_what_the_device_cannot_augment_is_told_with_its_place(tiny: Recipe, out
 
 
 def test_none_selected_is_not_none_made(tiny: Recipe, out: Path) -> None:
-    bare = run(tiny, set={"explain.select.misclassified": 0, "train.epochs": 1}, out=out)
+    bare = run(tiny, set={"explain.select.misclassified": 0, **UNJUDGED}, out=out)
     assert bare.metrics["misclassified"] > 0
     assert not (bare.folder / "figures/misclassified.png").exists()
     assert not (bare.folder / "figures/gradcam_misclassified.png").exists()

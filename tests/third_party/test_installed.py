@@ -54,7 +54,8 @@ def test_it_passes_the_conformance_kit(fresh: Environment) -> None:
 
 def test_it_runs_in_a_recipe_beside_a_built_in_one(fresh: Environment) -> None:
     methods = "explain.methods=[gradcam, {use: acme-vision/acme_gradient, width: 5}]"
-    done = fresh.run("xaitool", "run", "quickstart", *CHANGES, "--set", methods)
+    metrics = "explain.metrics=[gini, {use: abpc, steps: 8}]"
+    done = fresh.run("xaitool", "run", "quickstart", *CHANGES, "--set", methods, "--set", metrics)
     assert done.returncode == 0, done.stderr
     folder = Path(done.stdout.strip().splitlines()[-1])
     assert folder.is_relative_to(fresh.work)
