@@ -6,7 +6,8 @@ All of it in one process, on one network with random weights, in interleaved rou
 of the medians. The peers are used as their own documentation does: pytorch-grad-cam on the batch, and image by image as
 the tutorial does that xaitool began from; captum's LayerGradCam; torch-cam, where it is installed (``pip install
 torchcam``). "As in a run" is the network as a run places it on the CPU: its weights in the memory format that suits
-convolutions. Peak memory is that of tensors, beyond the model and the images.
+convolutions. Torch has as many threads as it takes by itself. Peak memory is that of tensors, beyond the model and the
+images.
 """
 
 from __future__ import annotations
@@ -114,7 +115,7 @@ def megabytes(function: Callable[[], object]) -> float:
 
 def main() -> None:
     peers = ["grad-cam", "captum", *(["torchcam"] if importlib.util.find_spec("torchcam") else [])]
-    found = settings(__doc__, rounds=7, peers=peers)
+    found = settings(__doc__, rounds=5, peers=peers, threads=torch.get_num_threads())
     for title, side, count in CASES:
         torch.manual_seed(0)
         model, images, targets = network(side), torch.randn(count, 3, side, side), torch.randint(10, (count,))

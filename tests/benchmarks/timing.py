@@ -13,11 +13,11 @@ from importlib.metadata import version
 import torch
 
 
-def settings(description: str | None, rounds: int, peers: Sequence[str] = ()) -> argparse.Namespace:
+def settings(description: str | None, rounds: int, peers: Sequence[str] = (), threads: int = 1) -> argparse.Namespace:
     """The options that all benchmarks have; torch is set to so many threads, and machine and versions are printed."""
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--rounds", type=int, default=rounds)
-    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--threads", type=int, default=threads)
     found = parser.parse_args()
     torch.set_num_threads(found.threads)
     libraries = ", ".join(f"{name} {version(name)}" for name in ("xaitool", "torch", *peers))
