@@ -458,7 +458,7 @@ def test_a_network_that_was_trained_to_cheat_is_caught_and_one_that_was_not_is_c
     run = xaitool.run(recipe, out=tmp_path)
     data = data_of(recipe)
     assert run.model is not None
-    explainers = build_explainers(recipe, subject_of(run.model, data), data)
+    explainers = build_explainers(recipe, subject_of(run.model, data), data, warn=pytest.fail)
     finding = found(recipe, data, run.model, dict(explainers))
     print(finding.sentence(), finding.as_dict())
     assert finding.cheats is cheats

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 
 import torch
@@ -11,7 +12,6 @@ from torch import Tensor
 from xaitool.borrow import borrowed
 from xaitool.contracts import DataBundle, Explainer, ModelBundle, Subject
 from xaitool.engine.placed import placed
-from xaitool.engine.progress import log
 from xaitool.engine.randomness import derive, kept, seed_all
 from xaitool.engine.seams import Seam, check_subject_explains
 from xaitool.engine.smooth import smoothed
@@ -52,8 +52,13 @@ def subject_of(model: ModelBundle, data: DataBundle) -> Subject:
     return Subject(model.module, model.cam_layers, data.mean, data.std)
 
 
-def build_explainers(recipe: Recipe, subject: Subject, data: DataBundle) -> dict[str, Explainer]:
-    """Build a recipe's explainers by label, each tried on one image, so that a wrong layer is met before training."""
+def build_explainers(
+    recipe: Recipe, subject: Subject, data: DataBundle, warn: Callable[[str], None]
+) -> dict[str, Explainer]:
+    """Build a recipe's explainers by label, each tried on one image, so that a wrong layer is met before training.
+
+    warn: is told of those that will give no maps, as the model has no grid for them to look at.
+    """
     explainers = {}
     for place, component in enumerate(recipe.explainers):
         seam = Seam(component)
@@ -65,7 +70,7 @@ def build_explainers(recipe: Recipe, subject: Subject, data: DataBundle) -> dict
             try:
                 check_subject_explains(seam, explainer, subject, data.test[0][0])
             except NoGridError as error:  # which is no mistake in the recipe: all else can be had
-                log.warning("%s will give no maps: %s", component.label, error)
+                warn(f"{component.label} will give no maps: {error}")
     return explainers
 
 

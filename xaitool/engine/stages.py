@@ -142,7 +142,7 @@ class Stages:
             with placed(self.recipe.source, "model"):
                 model = build_model(self.recipe.model, data, self.seed)
             layers = cam_grids(model, data)
-            explainers = build_explainers(self.recipe, subject_of(model, data), data)
+            explainers = build_explainers(self.recipe, subject_of(model, data), data, self.display.warn)
             metrics = build_metrics(self.recipe.metrics, self.settings.explain, data)
             check_automatic(explainers, metrics, self.settings.explain)
             about = summary(model)
