@@ -15,6 +15,7 @@ from xaitool import Display
 from xaitool.characters import harmless, printable
 from xaitool.cli import main
 from xaitool.engine.folder import RunFolder
+from xaitool.engine.progress import ForScripts
 
 # Sets a window's title, rings, goes back to the line's start, turns what follows round.
 EVIL = "\x1b]0;owned\x07\r\x9b31m\u202ecat"
@@ -35,7 +36,7 @@ def test_an_error_does_nothing_to_the_terminal(tmp_path: Path, capsys: pytest.Ca
     with pytest.raises(SystemExit):
         main(["recipe", "check", str(tmp_path / "a.yaml")])
     with pytest.raises(SystemExit):
-        main(["recipe", "check", "--\x1b]0;owned\x07"])
+        main(["recipe", "check", "quickstart", "\x1b]0;owned\x07"])
     told = capsys.readouterr().err
     assert "\x1b" not in told
     assert told.count(r"\x1b]0;owned\x07") == 2
@@ -46,6 +47,11 @@ def test_a_warning_is_shown_once_although_nobody_has_set_up_logging(display: str
     code = f"from xaitool.engine.progress import {display}; {display}().warn('look out')"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stderr.count("look out") == 1
+
+
+def test_nor_does_a_warning_to_scripts(capsys: pytest.CaptureFixture[str]) -> None:
+    ForScripts().warn(EVIL)
+    assert capsys.readouterr().err == f"warning: {SPELT}\n"
 
 
 def test_nor_does_what_a_run_says_or_its_log(tmp_path: Path) -> None:

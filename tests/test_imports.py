@@ -39,6 +39,10 @@ def test_light_things_stay_light(code: str) -> None:
     assert modules_after(code) & HEAVY == set()
 
 
+def test_a_run_begins_without_what_only_its_end_needs() -> None:
+    assert "sklearn" not in modules_after("import xaitool.engine.run")
+
+
 def test_checking_a_recipe_imports_only_what_checks_its_options() -> None:
     check = "from xaitool.cli import cli; cli.main(['recipe', 'check', 'quickstart', '--set', 'dataset.augment=[]'])"
     assert modules_after(f"try:\n    {check}\nexcept SystemExit: pass") & HEAVY == set()

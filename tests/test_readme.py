@@ -106,7 +106,8 @@ def test_python_examples(number: int, tmp_path: Path) -> None:
     if "xaitool.run(" in code:
         size = '"dataset.train": 500'
         assert size in code
-        code = code.replace(size, f'{size}, "dataset.test": 64, "explain.judge.images": 8')
+        quick = '"dataset.test": 64, "explain.judge.images": 8, "train.scheduler.num_iter": 50'
+        code = code.replace(size, f"{size}, {quick}")
     done = subprocess.run(
         [sys.executable, "-c", f"import torch; torch.set_num_threads(1)\n{code}\nprint(maps.shape)"],
         cwd=tmp_path,

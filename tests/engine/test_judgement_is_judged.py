@@ -22,7 +22,7 @@ from xaitool.judge.judge import Judge
 from xaitool.judge.judgement import Judgement
 from xaitool.recipe.schema import RuntimeSettings
 
-IMAGES = 120
+IMAGES = 80
 
 pytestmark = pytest.mark.xdist_group("judgements")  # of one training, in one process
 

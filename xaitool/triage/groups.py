@@ -15,9 +15,6 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.cluster import KMeans
-from sklearn.decomposition import PCA
-from sklearn.metrics import silhouette_score
 from torch import Tensor
 
 from xaitool.engine.randomness import derive
@@ -128,6 +125,8 @@ def group(
 
 def _points(features: Tensor, differences: Tensor) -> Points:
     """What is clustered: the main directions of features and difference maps side by side."""
+    from sklearn.decomposition import PCA  # here, as it takes seconds: a run is to start without it
+
     both = np.concatenate([_weighed(features), _weighed(differences.flatten(1))], axis=1)
     if not both.any():  # all alike: no direction is the main one
         return both[:, :1]
@@ -165,6 +164,9 @@ def _split(points: Points, seed: int) -> _Split | None:
 
 def _best(points: Points, seed: int) -> tuple[Labels, float] | None:
     """The clustering with the largest silhouette, and that; None where there is none with groups of enough mistakes."""
+    from sklearn.cluster import KMeans
+    from sklearn.metrics import silhouette_score
+
     found = []
     distinct = len(np.unique(points.round(6), axis=0))
     for number in range(2, min(MOST_GROUPS, len(points) // SMALLEST, distinct) + 1):
