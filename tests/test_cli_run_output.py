@@ -16,9 +16,10 @@ import pytest
 from rich.console import Console
 
 from xaitool.cli import main
+from xaitool.cli.processes import told
 from xaitool.engine.progress import Display, ForScripts, Silent
 from xaitool.engine.stages import Stages
-from xaitool.errors import TrainingError
+from xaitool.errors import RecipeError, TrainingError
 
 RECIPE = """
 recipe: 1
@@ -211,6 +212,17 @@ def test_of_several_processes_one_tells_of_a_wrong_command_line(
             main(["run", "--json", "quickstart", "--bogus"])
         told.append((stopped.value.code, *map(bool, capfd.readouterr())))
     assert told == [(2, True, True), (2, False, False)]
+
+
+def test_of_several_processes_one_tells_of_a_wrong_recipe_and_each_of_its_own_failure(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    told_by = {}
+    for rank in "01":
+        monkeypatch.setenv("RANK", rank)
+        told_by[rank] = told(RecipeError([])), told(TrainingError("it broke"))
+    assert told_by == {"0": ("error: ", "error: it broke"), "1": (None, "process 1: error: it broke")}
 
 
 @pytest.mark.parametrize(("error", "status", "message"), [(KeyboardInterrupt, 130, "interrupted"), (ValueError, 1, "")])
