@@ -25,7 +25,6 @@ from xaitool import Recipe, Run
 from xaitool.engine.batch_norm import BatchNormOfAll
 from xaitool.engine.explaining import Explaining
 from xaitool.engine.gradients import Gradients
-from xaitool.engine.launched import LEFT_ALONE
 from xaitool.engine.loading import NO_LABEL, make_loader
 from xaitool.engine.processes import Processes, joined
 from xaitool.engine.progress import Silent
@@ -162,6 +161,7 @@ def assert_trained_alike(run: Run, other: Run) -> None:
 LAUNCHERS = {
     "torchrun": ["torch.distributed.run", "--standalone", "--nproc_per_node=2", "-m"],
     "accelerate": ["accelerate.commands.launch", "--multi_gpu", "--num_processes=2", "--main_process_port=0", "-m"],
+    "accelerate, CPUs": ["accelerate.commands.launch", "--num_processes", "2", "--cpu", "-m"],
 }
 
 
@@ -184,16 +184,24 @@ def test_processes_that_are_launched_train_as_one_does(
     assert sorted(contents(run.folder)) == sorted(contents(by_one.folder))
 
 
-def test_what_accelerate_does_not_start_is_told(tmp_path: Path) -> None:
+def test_what_accelerate_does_not_start_is_known(tmp_path: Path) -> None:
     script = tmp_path / "script.py"
-    script.write_text("from xaitool.engine.launched import left_alone\nprint(left_alone())\n")
+    script.write_text(
+        "from xaitool.engine.launched import asked_for, left_alone\nprint(bool(left_alone()), asked_for())\n"
+    )
+    settings = tmp_path / "settings.yaml"
+    settings.write_text(
+        "compute_environment: LOCAL_MACHINE\ndistributed_type: MULTI_CPU\n"
+        "use_cpu: true\nnum_processes: 3\nnum_machines: 1\n"
+    )
 
-    def told(*options: str) -> str:
-        command = [sys.executable, "-m", "accelerate.commands.launch", *options, str(script)]
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    def known(*options: str) -> str:
+        command = [sys.executable, "-m", "accelerate.commands.launch", *options, str(script), "--num_processes=7"]
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
 
-    assert told("--cpu", "--num_processes=2") == f"{LEFT_ALONE}\n"
-    assert told("--cpu", "--num_processes=1") == "None\n"
+    assert known("--cpu", "--num_processes=2") == "True 2"
+    assert known("--cpu", "--num_processes=1") == "False None"
+    assert known(f"--config_file={settings}") == "True None"
 
 
 def test_and_a_run_shows_it(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,14 +3,26 @@
 from __future__ import annotations
 
 import os
+import sys
 
 from xaitool.characters import harmless
+from xaitool.engine.launched import asked_for
 from xaitool.errors import LeftBehindError, RecipeError, XaitoolError
 
 
 def rank() -> int:
     """The number of this process; 0 is the main one, and any that was started by itself."""
     return int(os.environ.get("RANK", "0")) if os.environ.get("WORLD_SIZE", "1") != "1" else 0
+
+
+def start_the_others() -> None:
+    """Become all the processes that ``accelerate launch --cpu`` was asked for and has left to this one, by torchrun.
+
+    Returns where nothing was left to do, or where it cannot be known how many they are to be, which the run then says.
+    """
+    if count := asked_for():
+        launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
+        os.execv(sys.executable, [*launcher, "-m", "xaitool", *sys.argv[1:]])  # noqa: S606 - no shell is what is wanted
 
 
 def told(error: XaitoolError) -> str | None:

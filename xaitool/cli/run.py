@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from xaitool.cli.options import allow_code_option, set_option
-from xaitool.cli.processes import rank
+from xaitool.cli.processes import rank, start_the_others
 from xaitool.cli.signals import Terminated, terminable
 from xaitool.errors import XaitoolError
 
@@ -75,7 +75,7 @@ def run(
     A run that was interrupted (by Ctrl-C, a kill, an error, a full disk) goes on with --resume: what was finished is
     not done again, and the training goes on from its last checkpoint.
 
-    Started by torchrun, all processes have their part in the run (docs/scaling.md).
+    Started by torchrun or accelerate launch, all processes have their part in the run (docs/scaling.md).
 
     The exit status is 2 where something is wrong, 3 where an explainer falls short of explain.require, 130 after
     Ctrl-C and 143 after SIGTERM.
@@ -93,6 +93,7 @@ def run(
         raise click.UsageError("--force goes with --resume.")
     if resume is not None and context.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("--out does not go with --resume: a run goes on in its own folder.")
+    start_the_others()
 
     def carry_out(display: Display) -> Run:
         with terminable():

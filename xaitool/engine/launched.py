@@ -1,8 +1,9 @@
-"""What a launcher was asked for and has not done."""
+"""What ``accelerate launch`` was asked for and has not done: on CPUs, without MPI, it starts one process of several."""
 
 from __future__ import annotations
 
 import os
+import re
 
 LEFT_ALONE = (
     "accelerate launch was asked for several processes and has started one, as it does on CPUs without MPI; "
@@ -17,3 +18,24 @@ def left_alone() -> str | None:
     """
     asked = {"ACCELERATE_USE_CPU", "MASTER_PORT"} <= os.environ.keys()
     return LEFT_ALONE if asked and "WORLD_SIZE" not in os.environ else None
+
+
+def asked_for() -> int | None:
+    """How many processes it was asked for, by its command line, where it has left this one alone; else None."""
+    if not left_alone():
+        return None
+    # Slow to import, and needed hardly ever.
+    import psutil
+    from accelerate.commands.launch import launch_command_parser
+
+    try:
+        parent = psutil.Process().parent()
+        command = parent.cmdline() if parent else []
+    except psutil.Error:  # another user's, or gone
+        return None
+    launch = next((place for place, word in enumerate(command) if re.search(r"\blaunch(\.py)?$", word)), None)
+    if launch is None:
+        return None
+    options, _ = launch_command_parser().parse_known_args(command[launch + 1 :])
+    # Of several machines each has a command of its own.
+    return options.num_processes if options.num_machines in (None, 1) else None
