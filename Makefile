@@ -37,6 +37,7 @@ bench: setup ## what explaining, judging, training, loading and starting cost, a
 	KINETO_LOG_LEVEL=5 $(BIN)/python tests/benchmarks/explaining.py
 	$(BIN)/python tests/benchmarks/judging.py
 	$(BIN)/python tests/benchmarks/training.py
+	$(BIN)/python tests/benchmarks/memory.py
 	$(BIN)/python tests/benchmarks/loading.py
 	$(BIN)/python tests/benchmarks/starting.py
 

@@ -19,7 +19,7 @@ class Config(config.Config):
         description="Layers to look at, by module name; the maps of several are averaged. auto: of the model's own, "
         "the one whose maps are the most faithful to this model on these data. Left out: the last of the model's own.",
     )
-    batch_size: int = Field(64, ge=1, description="Images explained at a time.")
+    batch_size: int = Field(32, ge=1, description="Images explained at a time.")
 
 
 class FullGradConfig(config.Config):

@@ -3,18 +3,23 @@
     python tests/benchmarks/loading.py            # or: make bench
 
 The augmentation is that of recipes/resnet18_cifar10.yaml, on images of 32×32, in interleaved rounds: Albumentations on
-image after image; the loader's batches, which are also normalised; and the batches of ``runtime: {augment: device}``,
-normalised too, here on the CPU as well.
+image after image; the same that also normalises, in torch's DataLoader, as Albumentations' documentation has it; the
+loader's batches; and the batches of ``runtime: {augment: device}``, here on the CPU as well.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
 
+import albumentations
 import numpy as np
 import torch
 import yaml
+from albumentations.pytorch import ToTensorV2
+from numpy.typing import NDArray
 from timing import interleaved, settings, table
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from xaitool.data.arrays import ImageArray
 from xaitool.data.pipeline import check
@@ -23,6 +28,21 @@ from xaitool.engine.loading import Fetched, make_loader
 from xaitool.recipe.library import locate
 
 IMAGES, BATCH = 2048, 128
+
+
+class Plain(Dataset[tuple[Tensor, int]]):
+    """A data set by hand: item i goes through Albumentations, is normalised and made a tensor."""
+
+    def __init__(self, pixels: NDArray[np.uint8], pipeline: albumentations.Compose) -> None:
+        self.pixels = pixels
+        normalise = albumentations.Normalize((0.5,) * 3, (0.25,) * 3)
+        self.pipeline = albumentations.Compose([*pipeline.transforms, normalise, ToTensorV2()])
+
+    def __len__(self) -> int:
+        return len(self.pixels)
+
+    def __getitem__(self, index: int) -> tuple[Tensor, int]:
+        return self.pipeline(image=self.pixels[index])["image"], 0
 
 
 def used_up(batches: Iterable[object]) -> None:
@@ -38,9 +58,11 @@ def main() -> None:
     half_done, pipeline = images.on_device(), compose(steps)
     loader = make_loader(images, BATCH, shuffle=True)
     batched = Fetched(make_loader(half_done, BATCH, shuffle=True), torch.device("cpu"), half_done.finish)
+    plain = DataLoader(Plain(pixels, compose(steps)), BATCH, shuffle=True)
     alone = "Albumentations alone"
     timed = {
         alone: lambda: used_up(pipeline(image=image) for image in pixels),
+        "Albumentations, normalised, in a DataLoader": lambda: used_up(plain),
         "xaitool's loader": lambda: used_up(loader),
         "xaitool, augment: device": lambda: used_up(batched),
     }

@@ -3,7 +3,8 @@
     python tests/benchmarks/training.py            # or: make bench
 
 Both train copies of one network on batches of equal loaders, in interleaved rounds; the engine shows its progress bar
-(on a terminal that keeps nothing).
+(on a terminal that keeps nothing). The C library keeps freed memory for both, as it does for ``xaitool run``
+(tests/benchmarks/memory.py).
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from timing import interleaved, settings, table
 from torch.nn import functional as F
 
 import xaitool
+from xaitool.cli.memory import keep_memory
 from xaitool.contracts import Tuned
 from xaitool.data.arrays import ImageArray
 from xaitool.data.pipeline import check
@@ -92,6 +94,7 @@ def contestants(
 
 def main() -> None:
     found = settings(__doc__, rounds=9)
+    keep_memory()
     with open_runtime(RuntimeSettings(device="cpu")) as runtime:
         for title, name, options, size, steps in CASES:
             torch.manual_seed(0)

@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from xaitool.characters import harmless
+from xaitool.cli.memory import keep_memory
 from xaitool.cli.processes import rank, told
 from xaitool.cli.signals import Terminated
 from xaitool.errors import XaitoolError
@@ -53,9 +54,15 @@ def cli() -> None:
 
 
 def main(arguments: list[str] | None = None) -> Any:
-    """The program ``xaitool``: errors meant for the user are printed without a traceback, exit status 2."""
+    """The program ``xaitool``: errors meant for the user are printed without a traceback, exit status 2.
+
+    arguments: left out, the process is the program's own, which commands find in their context's `obj`.
+    """
+    own = arguments is None
+    if own:
+        keep_memory()
     try:
-        cli.main(arguments, prog_name="xaitool", standalone_mode=False)
+        cli.main(arguments, prog_name="xaitool", standalone_mode=False, obj=own)
     except click.exceptions.Abort as error:
         if rank() == 0:
             _tell_notes(error.__cause__)

@@ -93,7 +93,8 @@ def run(
         raise click.UsageError("--force goes with --resume.")
     if resume is not None and context.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("--out does not go with --resume: a run goes on in its own folder.")
-    start_the_others()
+    if context.obj:
+        start_the_others()
 
     def carry_out(display: Display) -> Run:
         with terminable():

@@ -29,6 +29,9 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("xaitool")
 
+# How often a bar is drawn anew, a second: drawing takes milliseconds from a core that trains.
+_DRAWN = 3
+
 
 class Bar(Protocol):
     """A bar in progress: call it with the number of images done since, and a word on how it goes."""
@@ -87,6 +90,7 @@ class Display:
             TextColumn("{task.fields[note]}", markup=False),
             console=self.console,
             transient=True,
+            refresh_per_second=_DRAWN,
             # Colour can be forced where there is no terminal, as CI does; bars cannot.
             disable=not (self.console.is_interactive and self.console.file.isatty()),
             redirect_stdout=False,

@@ -1,0 +1,46 @@
+"""The command line keeps freed memory; whoever calls it from Python has the allocator that they had."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+
+import pytest
+
+GLIBC = platform.libc_ver()[0] == "glibc"
+# Page faults of 50 MB that are had for the second time.
+FAULTS = """
+import resource
+def faults():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    bytearray(50_000_000)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+faults()
+print(faults() < 1000)
+"""
+
+
+def kept(code: str, *arguments: str, **variables: str) -> list[str]:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | variables
+    command = [sys.executable, "-c", code + FAULTS, *arguments]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    return done.stdout.splitlines()[-1:]
+
+
+def test_the_program_keeps_what_is_freed() -> None:
+    assert kept("from xaitool.cli import main\nmain()", "recipe", "show", "quickstart") == [str(GLIBC)]
+
+
+@pytest.mark.parametrize(
+    ("code", "variables"),
+    [
+        ("from xaitool.cli import main\nmain(['recipe', 'show', 'quickstart'])", {}),
+        ("import xaitool\nxaitool.Recipe", {}),
+        ("from xaitool.cli import main\nmain()", {"MALLOC_ARENA_MAX": "1"}),
+    ],
+    ids=["called from Python", "imported", "otherwise by the environment"],
+)
+def test_where_it_is_not_its_own_process_or_told_otherwise_it_does_not(code: str, variables: dict[str, str]) -> None:
+    assert kept(code, "recipe", "show", "quickstart", **variables) == ["False"]
