@@ -6,25 +6,28 @@ import os
 import platform
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="Linux tells what a process holds")
 GLIBC = platform.libc_ver()[0] == "glibc"
-# Page faults of 50 MB that are had for the second time.
-FAULTS = """
-import resource
-def faults():
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    bytearray(50_000_000)
-    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-faults()
-print(faults() < 1000)
+# Whether 20 MB that were freed are still the process's.
+KEPT = """
+def resident():
+    with open("/proc/self/statm") as file:
+        return int(file.read().split()[1])
+before = resident()
+taken = b"1" * 20_000_000
+del taken
+print(resident() - before > 2000)
 """
+SAID = ("MALLOC_", "GLIBC_TUNABLES", "LD_PRELOAD")
 
 
 def kept(code: str, *arguments: str, **variables: str) -> list[str]:
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("MALLOC_")} | variables
-    command = [sys.executable, "-c", code + FAULTS, *arguments]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(SAID)} | variables
+    command = [sys.executable, "-c", code + KEPT, *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     return done.stdout.splitlines()[-1:]
 

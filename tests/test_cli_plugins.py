@@ -183,7 +183,7 @@ def test_show_tells_what_a_user_needs(call: Any) -> None:
         "full name xaitool/gradcam",
         "code xaitool_gradcam.explainers:build_gradcam",
         "Options of the methods that look at layers.",
-        "batch_size whole number >= 1 64",
+        "batch_size whole number >= 1 32",
         "Images explained at a time.",
     ):
         assert line in lines

@@ -201,6 +201,7 @@ def test_what_accelerate_does_not_start_is_known(tmp_path: Path) -> None:
 
     assert known("--cpu", "--num_processes=2") == "True 2"
     assert known("--cpu", "--num_processes=1") == "False None"
+    assert known("--num_processes=2") == "True None"  # which are for GPUs, had it any
     assert known(f"--config_file={settings}") == "True None"
 
 

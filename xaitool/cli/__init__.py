@@ -56,13 +56,12 @@ def cli() -> None:
 def main(arguments: list[str] | None = None) -> Any:
     """The program ``xaitool``: errors meant for the user are printed without a traceback, exit status 2.
 
-    arguments: left out, the process is the program's own, which commands find in their context's `obj`.
+    arguments: left out, the process is the program's own.
     """
-    own = arguments is None
-    if own:
+    if arguments is None:
         keep_memory()
     try:
-        cli.main(arguments, prog_name="xaitool", standalone_mode=False, obj=own)
+        cli.main(arguments, prog_name="xaitool", standalone_mode=False)
     except click.exceptions.Abort as error:
         if rank() == 0:
             _tell_notes(error.__cause__)

@@ -18,8 +18,14 @@ def rank() -> int:
 def start_the_others() -> None:
     """Become all the processes that ``accelerate launch --cpu`` was asked for and has left to this one, by torchrun.
 
-    Returns where nothing was left to do, or where it cannot be known how many they are to be, which the run then says.
+    Returns where nothing was left to do; where this is not ``-m xaitool``, but a program that would not be what becomes
+    of it; and where it is not known how many they are to be. The last two the run then tells.
     """
+    started = getattr(sys.modules["__main__"], "__spec__", None)
+    if (
+        started is None or started.name != "xaitool.__main__" or os.name == "nt"
+    ):  # which ends a process that becomes one
+        return
     if count := asked_for():
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
         os.execv(sys.executable, [*launcher, "-m", "xaitool", *sys.argv[1:]])  # noqa: S606 - no shell is what is wanted

@@ -93,8 +93,7 @@ def run(
         raise click.UsageError("--force goes with --resume.")
     if resume is not None and context.get_parameter_source("out") is not click.core.ParameterSource.DEFAULT:
         raise click.UsageError("--out does not go with --resume: a run goes on in its own folder.")
-    if context.obj:
-        start_the_others()
+    start_the_others()
 
     def carry_out(display: Display) -> Run:
         with terminable():

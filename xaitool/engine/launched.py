@@ -21,8 +21,8 @@ def left_alone() -> str | None:
 
 
 def asked_for() -> int | None:
-    """How many processes it was asked for, by its command line, where it has left this one alone; else None."""
-    if not left_alone():
+    """How many processes on CPUs it was asked for, by its command line, where it has left this one alone; else None."""
+    if not left_alone() or os.environ["ACCELERATE_USE_CPU"].lower() != "true":
         return None
     # Slow to import, and needed hardly ever.
     import psutil
@@ -37,5 +37,5 @@ def asked_for() -> int | None:
     if launch is None:
         return None
     options, _ = launch_command_parser().parse_known_args(command[launch + 1 :])
-    # Of several machines each has a command of its own.
-    return options.num_processes if options.num_machines in (None, 1) else None
+    # Of several machines, which a file may name too, each has a command of its own.
+    return options.num_processes if options.num_machines in (None, 1) and not options.config_file else None
