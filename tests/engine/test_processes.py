@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Sequence
+from importlib.machinery import ModuleSpec
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from torch.utils.checkpoint import checkpoint
 
 import xaitool
 from xaitool import Recipe, Run
+from xaitool.cli.processes import start_the_others
 from xaitool.engine.batch_norm import BatchNormOfAll
 from xaitool.engine.explaining import Explaining
 from xaitool.engine.gradients import Gradients
@@ -203,6 +205,22 @@ def test_what_accelerate_does_not_start_is_known(tmp_path: Path) -> None:
     assert known("--cpu", "--num_processes=1") == "False None"
     assert known("--num_processes=2") == "True None"  # which are for GPUs, had it any
     assert known(f"--config_file={settings}") == "True None"
+
+
+@pytest.mark.parametrize(("program", "becomes"), [("xaitool.__main__", True), ("pytest.__main__", False)])
+def test_only_the_program_itself_becomes_all_of_them(
+    program: str, becomes: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    became: list[list[str]] = []
+    monkeypatch.setattr("xaitool.cli.processes.asked_for", lambda: 3)
+    monkeypatch.setattr(os, "execv", lambda _, command: became.append(command))
+    monkeypatch.setattr(sys, "argv", ["xaitool", "run", "quickstart", "--quiet"])
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", ModuleSpec(program, None))
+    start_the_others()
+    assert bool(became) == becomes
+    if becomes:
+        assert "--nproc_per_node=3" in became[0]
+        assert became[0][-5:] == ["-m", "xaitool", "run", "quickstart", "--quiet"]
 
 
 def test_and_a_run_shows_it(tiny: Recipe, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

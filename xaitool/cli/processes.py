@@ -22,9 +22,8 @@ def start_the_others() -> None:
     of it; and where it is not known how many they are to be. The last two the run then tells.
     """
     started = getattr(sys.modules["__main__"], "__spec__", None)
-    if (
-        started is None or started.name != "xaitool.__main__" or os.name == "nt"
-    ):  # which ends a process that becomes one
+    # On Windows a process that becomes another one ends, for whoever waits for it.
+    if started is None or started.name != "xaitool.__main__" or os.name == "nt":
         return
     if count := asked_for():
         launcher = [sys.executable, "-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={count}"]
